@@ -1,0 +1,4 @@
+"""One region.
+
+Its policy, records, approvals and ledger, and the handlers that answer the coordinator.
+"""

@@ -1,0 +1,1 @@
+"""Differential privacy for torch training; the only importer of Opacus."""

@@ -1,0 +1,4 @@
+"""What a release costs.
+
+Events, accountants, plans, the ledger and the report. Knows neither torch nor Flower.
+"""

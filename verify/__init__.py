@@ -1,0 +1,1 @@
+"""The auditor's check of a run, on privacy and protocol alone."""
