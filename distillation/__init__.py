@@ -1,4 +1,4 @@
 """How knowledge moves.
 
-Studies, teachers, soft labels, students, objectives, the DP trainer and evaluation. Knows no Flower.
+Studies, teachers, soft labels, students, objectives, the DP trainer, evaluation. No Flower here.
 """

@@ -1,0 +1,81 @@
+"""How the mean of the regions' deltas becomes the next student: the same arithmetic on both sides.
+
+The server publishes the integer sum; each region applies this rule itself and refuses a model
+that it did not compute. So the rule is plain float64 numpy, the same bits everywhere.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distillation.errors import TrainingError
+from distillation.layout import Vector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOptimizer:
+    """Momentum on the mean delta: v ← β v + Δ, w ← w + η v (Reddi et al. 2021, FedAvgM).
+
+    Attributes:
+        learning_rate: η > 0; 1 with β = 0 is federated averaging.
+        momentum: β in [0, 1).
+        averaged: The released student is the mean of the iterates of the last rounds, at most
+            this many; 1 releases the last iterate.
+    """
+
+    learning_rate: float = 1.0
+    momentum: float = 0.0
+    averaged: int = 1
+
+    def __post_init__(self) -> None:
+        if not (self.learning_rate > 0 and 0 <= self.momentum < 1 and self.averaged >= 1):
+            raise TrainingError(
+                "expected a server learning rate > 0, a momentum in [0, 1) and averaged >= 1; got "
+                f"{self.learning_rate}, {self.momentum}, {self.averaged}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelState:
+    """The trained tensors after some rounds, with what the server optimiser remembers.
+
+    Attributes:
+        weights: (d,), float32.
+        velocity: (d,), float64.
+        iterates: The weights of the latest rounds, oldest first, for the released mean.
+    """
+
+    weights: Vector
+    velocity: NDArray[np.float64]
+    iterates: tuple[Vector, ...]
+
+    @classmethod
+    def start(cls, weights: Vector) -> "ModelState":
+        """Return the state before the first round."""
+        return cls(weights, np.zeros(len(weights)), ())
+
+    def released(self) -> Vector:
+        """Return the weights that a release of this state holds, (d,)."""
+        if not self.iterates:
+            return self.weights
+        mean = np.mean([w.astype(np.float64) for w in self.iterates], axis=0)
+        return np.asarray(mean, dtype=np.float32)
+
+
+def advance(
+    state: ModelState, mean_delta: NDArray[np.float64], optimizer: ServerOptimizer
+) -> ModelState:
+    """Return the state after one round whose weighted mean delta is ``mean_delta``, (d,).
+
+    Raises:
+        TrainingError: If the delta has another size or is not finite.
+    """
+    if mean_delta.shape != state.weights.shape or not np.isfinite(mean_delta).all():
+        raise TrainingError(
+            f"expected a finite mean delta of shape {state.weights.shape}, got {mean_delta.shape}"
+        )
+    velocity = optimizer.momentum * state.velocity + mean_delta
+    weights = state.weights.astype(np.float64) + optimizer.learning_rate * velocity
+    new = weights.astype(np.float32)
+    return ModelState(new, velocity, (*state.iterates, new)[-optimizer.averaged :])

@@ -1,0 +1,325 @@
+"""The plan: every release that a study may ever make, fixed before any data is touched.
+
+A plan is what a steward approves, what an account is charged for, and what the client runs; all
+of it is named by one hash. It is canonical JSON, so there is one spelling of it, and an edited
+plan is another plan. It holds no path, no address and no code.
+
+Its rounds include slack: a crash after a reserve burns that reserve (see ``ledger``), and the
+slack pays for it, inside the promised ε.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Self
+
+from privacy.accountant import solve_noise_multiplier
+from privacy.canonical import Json, dumps, loads
+from privacy.errors import InvalidBudgetError, MalformedDocumentError, PlanRefusedError
+from privacy.fields import Fields, decimal_text
+from privacy.guarantee import Bound, Neighbours, Unit
+from privacy.lineage import Declaration
+from privacy.plan_terms import (
+    Artifacts,
+    Component,
+    OptimiserName,
+    RegionTerms,
+    ServerOptimiser,
+    SumTerms,
+    require_positive,
+)
+
+__all__ = [
+    "TRAIN",
+    "Artifacts",
+    "Component",
+    "OptimiserName",
+    "Plan",
+    "RegionTerms",
+    "ServerOptimiser",
+    "SumTerms",
+    "slack_rounds",
+]
+
+FORMAT = "stillroom-plan/1"
+TRAIN = "train"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that a study may release, and the promise about it.
+
+    Attributes:
+        study: Its name.
+        unit: What is protected.
+        neighbours: The relation of the promise.
+        epsilon: The promise for each region's units, slack included; > 0.
+        delta: Its δ; at most 1 / public size of every region.
+        clip_norm: C, the largest norm of one unit's gradient.
+        rounds: Rounds of the study.
+        slack_rounds: Rounds more that retries may burn.
+        local_steps: Noised steps of a region in one round.
+        regions: The cohort, ascending by name; the weights add up to 1.
+        sum: How updates are added up.
+        optimiser: What becomes of the sum.
+        artifacts: What travels beside the plan.
+        teacher: Where the teacher comes from.
+    """
+
+    study: str
+    unit: Unit
+    neighbours: Neighbours
+    epsilon: Decimal
+    delta: Decimal
+    clip_norm: Decimal
+    rounds: int
+    slack_rounds: int
+    local_steps: int
+    regions: tuple[RegionTerms, ...]
+    sum: SumTerms
+    optimiser: ServerOptimiser
+    artifacts: Artifacts
+    teacher: Declaration
+
+    def __post_init__(self) -> None:
+        require_positive("the clip norm", self.clip_norm)
+        _check_regions(self)
+        _check_promise(self)
+        _check_schedule(self)
+
+    @classmethod
+    def create(
+        cls,
+        *,
+        study: str,
+        unit: Unit,
+        neighbours: Neighbours,
+        epsilon: Decimal,
+        delta: Decimal,
+        clip_norm: Decimal,
+        rounds: int,
+        local_steps: int,
+        sample_rate: Fraction,
+        public_sizes: Mapping[str, int],
+        max_records_per_unit: Mapping[str, int],
+        sum_terms: SumTerms,
+        optimiser: ServerOptimiser,
+        artifacts: Artifacts,
+        teacher: Declaration,
+    ) -> Self:
+        """Make a plan with one component, ``train``, and solve its noise multiplier.
+
+        Args:
+            study: Its name.
+            unit: What is protected.
+            neighbours: The relation of the promise.
+            epsilon: The promise, for rounds and slack together.
+            delta: Its δ.
+            clip_norm: C, the largest norm of one unit's gradient.
+            rounds: Rounds of the study; 5 % more, at least one, are added as slack.
+            local_steps: Noised steps of a region in one round.
+            sample_rate: Chance that one unit is in one step.
+            public_sizes: By region; the weights are proportional to them.
+            max_records_per_unit: By region; 1 where it is not named.
+            sum_terms: How updates are added up.
+            optimiser: What becomes of the sum.
+            artifacts: What travels beside the plan.
+            teacher: Where the teacher comes from.
+
+        Raises:
+            PlanRefusedError: If the plan contradicts itself.
+            InvalidBudgetError: If the promise is none, or no noise multiplier keeps it.
+            UnsupportedEventError: If a rate or a number of steps is out of range.
+        """
+        slack = slack_rounds(rounds)
+        steps = (rounds + slack) * local_steps
+        noise_multiplier = solve_noise_multiplier(
+            epsilon=epsilon,
+            delta=delta,
+            sample_rate=sample_rate,
+            steps=steps,
+            neighbours=neighbours,
+        )
+        train = Component(TRAIN, noise_multiplier, sample_rate, steps)
+        total = sum(public_sizes.values())
+        regions = tuple(
+            RegionTerms(
+                name=name,
+                public_size=public_sizes[name],
+                max_records_per_unit=max_records_per_unit.get(name, 1),
+                weight=Fraction(public_sizes[name], total),
+                components=(train,),
+            )
+            for name in sorted(public_sizes)
+        )
+        return cls(
+            study=study,
+            unit=unit,
+            neighbours=neighbours,
+            epsilon=epsilon,
+            delta=delta,
+            clip_norm=clip_norm,
+            rounds=rounds,
+            slack_rounds=slack,
+            local_steps=local_steps,
+            regions=regions,
+            sum=sum_terms,
+            optimiser=optimiser,
+            artifacts=artifacts,
+            teacher=teacher,
+        )
+
+    @property
+    def cohort(self) -> tuple[str, ...]:
+        """The regions' names, ascending."""
+        return tuple(region.name for region in self.regions)
+
+    @property
+    def promise(self) -> Bound:
+        """(ε, δ) with unit and relation."""
+        return Bound(self.unit, self.neighbours, self.epsilon, self.delta)
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the canonical bytes, in hexadecimal."""
+        return hashlib.sha256(self.to_bytes()).hexdigest()
+
+    def region(self, name: str) -> RegionTerms:
+        """Return one region's terms.
+
+        Raises:
+            PlanRefusedError: If the region is not in the cohort.
+        """
+        for region in self.regions:
+            if region.name == name:
+                return region
+        raise PlanRefusedError(
+            f"the plan is for {', '.join(self.cohort)}, not for {name!r}; ask for one that is"
+        )
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the plan as plain values."""
+        return {
+            "format": FORMAT,
+            "study": self.study,
+            "promise": self.promise.to_json(),
+            "clip_norm": decimal_text(self.clip_norm),
+            "rounds": self.rounds,
+            "slack_rounds": self.slack_rounds,
+            "local_steps": self.local_steps,
+            "regions": [region.to_json() for region in self.regions],
+            "sum": self.sum.to_json(),
+            "optimiser": self.optimiser.to_json(),
+            "artifacts": self.artifacts.to_json(),
+            "teacher": self.teacher.to_json(),
+        }
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical bytes, which the hash is over."""
+        return dumps(self.to_json())
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, expected_hash: str | None = None) -> Self:
+        """Read a plan that somebody else wrote.
+
+        Args:
+            data: Canonical bytes.
+            expected_hash: The hash that was approved, in hexadecimal; None to accept any.
+
+        Raises:
+            PlanRefusedError: If the hash is another, or the plan contradicts itself.
+            MalformedDocumentError: If the bytes are no plan of this version.
+            InvalidBudgetError: If the promise is none.
+            UnsupportedEventError: If a component cannot be accounted for.
+        """
+        found = hashlib.sha256(data).hexdigest()
+        if expected_hash is not None and found != expected_hash:
+            raise PlanRefusedError(
+                f"expected the plan {expected_hash[:16]}…, got {found[:16]}…: it was edited after "
+                "its approval; restore the approved file, or have this one approved"
+            )
+        return cls._from_fields(Fields(loads(data), where="plan"))
+
+    @classmethod
+    def _from_fields(cls, fields: Fields) -> Self:
+        found = fields.text("format")
+        if found != FORMAT:
+            raise MalformedDocumentError(
+                f"expected a plan of the format {FORMAT}, got {found[:40]!r}; update stillroom"
+            )
+        promise = Bound.from_fields(fields.object("promise"))
+        plan = cls(
+            study=fields.text("study"),
+            unit=promise.unit,
+            neighbours=promise.neighbours,
+            epsilon=promise.epsilon,
+            delta=promise.delta,
+            clip_norm=fields.decimal("clip_norm"),
+            rounds=fields.integer("rounds", least=1),
+            slack_rounds=fields.integer("slack_rounds"),
+            local_steps=fields.integer("local_steps", least=1),
+            regions=tuple(map(RegionTerms.from_fields, fields.objects("regions"))),
+            sum=SumTerms.from_fields(fields.object("sum")),
+            optimiser=ServerOptimiser.from_fields(fields.object("optimiser")),
+            artifacts=Artifacts.from_fields(fields.object("artifacts")),
+            teacher=Declaration.from_fields(fields.object("teacher")),
+        )
+        fields.close()
+        return plan
+
+
+def slack_rounds(rounds: int) -> int:
+    """Return the rounds that retries may burn: 5 % more, at least one."""
+    return max(1, -(-rounds // 20))
+
+
+def _check_regions(plan: Plan) -> None:
+    names = plan.cohort
+    if not names or list(names) != sorted(set(names)):
+        raise PlanRefusedError(
+            f"expected regions with different names in ascending order, got {', '.join(names)}"
+        )
+    if sum(region.weight for region in plan.regions) != 1:
+        raise PlanRefusedError("expected weights of the regions that add up to exactly 1")
+    terms = plan.sum
+    if not (2 * terms.threshold > len(names) and terms.threshold <= terms.min_survivors):
+        raise PlanRefusedError(
+            f"expected a threshold above half of {len(names)} regions and at most the smallest "
+            f"number of survivors, got {terms.threshold} and {terms.min_survivors}"
+        )
+    if terms.min_survivors > len(names):
+        raise PlanRefusedError(
+            f"expected at most {len(names)} survivors, got a minimum of {terms.min_survivors}"
+        )
+
+
+def _check_promise(plan: Plan) -> None:
+    _ = plan.promise  # refuses zero, negative, infinite and NaN
+    for region in plan.regions:
+        if Fraction(plan.delta) * region.public_size > 1:
+            raise InvalidBudgetError(
+                f"expected δ of at most 1/{region.public_size}, one over the public size of "
+                f"{region.name}, got {plan.delta}: a larger one allows to publish a whole record"
+            )
+
+
+def _check_schedule(plan: Plan) -> None:
+    if not plan.study or plan.rounds < 1 or plan.local_steps < 1:
+        raise PlanRefusedError("expected a named study with at least one round of one step")
+    if plan.slack_rounds < slack_rounds(plan.rounds):
+        raise PlanRefusedError(
+            f"expected at least {slack_rounds(plan.rounds)} rounds of slack for {plan.rounds} "
+            f"rounds, got {plan.slack_rounds}: without it one crash would end the study early"
+        )
+    needed = (plan.rounds + plan.slack_rounds) * plan.local_steps
+    for region in plan.regions:
+        allowed = region.component(TRAIN).max_steps
+        if allowed != needed:
+            raise PlanRefusedError(
+                f"{region.name}: expected {needed} steps for {plan.rounds} rounds and "
+                f"{plan.slack_rounds} of slack, got {allowed}"
+            )

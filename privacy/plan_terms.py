@@ -1,0 +1,269 @@
+"""The parts of a plan: components, regions, the sum, the optimiser, the artifacts.
+
+Each is a value that cannot be wrong by itself; whether they fit together is ``plan``'s matter.
+All are read by ``from_fields``, which raises ``MalformedDocumentError`` for what is no such part
+and what the constructor raises for what may not be.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from dataclasses import fields as dataclass_fields
+from decimal import Decimal
+from enum import StrEnum
+from fractions import Fraction
+from typing import Self
+
+from privacy import events
+from privacy.canonical import Json
+from privacy.errors import PlanRefusedError, UnsupportedEventError
+from privacy.events import SampledGaussian
+from privacy.fields import Fields, decimal_text
+
+
+class OptimiserName(StrEnum):
+    """How both sides turn the published sum into the next student."""
+
+    SGD = "sgd"
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One kind of release: so many steps of one mechanism.
+
+    Attributes:
+        name: Such as ``train``.
+        noise_multiplier: Standard deviation of the noise over the clip norm.
+        sample_rate: Chance that one unit is in one step, in (0, 1].
+        max_steps: All steps, slack included.
+    """
+
+    name: str
+    noise_multiplier: Decimal
+    sample_rate: Fraction
+    max_steps: int
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise PlanRefusedError("expected a component with a name, got an empty one")
+        _ = self.event  # refuses numbers out of range
+
+    @property
+    def event(self) -> SampledGaussian:
+        """All steps, as the accountant sees them."""
+        return SampledGaussian(self.noise_multiplier, self.sample_rate, self.max_steps)
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that plans hold."""
+        return {"name": self.name, "event": self.event.to_json()}
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Self:
+        """Read what ``to_json`` wrote."""
+        name = fields.text("name")
+        event = events.from_fields(fields.object("event"))
+        fields.close()
+        if not isinstance(event, SampledGaussian):
+            raise UnsupportedEventError(f"{name}: expected a sampled-gaussian event in a plan")
+        return cls(name, event.noise_multiplier, event.sample_rate, event.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class RegionTerms:
+    """What one region may do.
+
+    Attributes:
+        name: The region.
+        public_size: A public bound on its number of units, never counted from the data.
+        max_records_per_unit: The cap on one unit's records.
+        weight: Its share of the average, a public constant.
+        components: What it may release, by unique name.
+    """
+
+    name: str
+    public_size: int
+    max_records_per_unit: int
+    weight: Fraction
+    components: tuple[Component, ...]
+
+    def __post_init__(self) -> None:
+        if not self.name or self.public_size < 1 or self.max_records_per_unit < 1:
+            raise PlanRefusedError(
+                f"expected a named region with a public size and a cap of records per unit of at "
+                f"least 1, got {self.name!r}, {self.public_size}, {self.max_records_per_unit}"
+            )
+        if not 0 < self.weight <= 1:
+            raise PlanRefusedError(f"{self.name}: expected a weight in (0, 1], got {self.weight}")
+        names = [component.name for component in self.components]
+        if not names or len(set(names)) != len(names):
+            raise PlanRefusedError(f"{self.name}: expected components with different names")
+
+    def component(self, name: str) -> Component:
+        """Return the component of that name.
+
+        Raises:
+            PlanRefusedError: If there is none.
+        """
+        for component in self.components:
+            if component.name == name:
+                return component
+        raise PlanRefusedError(f"{self.name}: the plan has no component {name!r}")
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that plans hold."""
+        return {
+            "name": self.name,
+            "public_size": self.public_size,
+            "max_records_per_unit": self.max_records_per_unit,
+            "weight": str(self.weight),
+            "components": [component.to_json() for component in self.components],
+        }
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Self:
+        """Read what ``to_json`` wrote."""
+        terms = cls(
+            name=fields.text("name"),
+            public_size=fields.integer("public_size", least=1),
+            max_records_per_unit=fields.integer("max_records_per_unit", least=1),
+            weight=fields.fraction("weight"),
+            components=tuple(map(Component.from_fields, fields.objects("components"))),
+        )
+        fields.close()
+        return terms
+
+
+@dataclass(frozen=True, slots=True)
+class SumTerms:
+    """How the regions' updates are added up.
+
+    Attributes:
+        threshold: Regions needed to unmask; more than half of the cohort.
+        min_survivors: Regions that a sum must contain; at least ``threshold``.
+        bits: Width of one encoded word, 16 or 32.
+        value_range: Largest magnitude that is encoded; what exceeds it is clipped.
+    """
+
+    threshold: int
+    min_survivors: int
+    bits: int
+    value_range: Decimal
+
+    def __post_init__(self) -> None:
+        if self.bits not in (16, 32):
+            raise PlanRefusedError(f"expected words of 16 or 32 bits, got {self.bits}")
+        require_positive("the encoded range", self.value_range)
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that plans hold."""
+        return {
+            "threshold": self.threshold,
+            "min_survivors": self.min_survivors,
+            "bits": self.bits,
+            "value_range": decimal_text(self.value_range),
+        }
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Self:
+        """Read what ``to_json`` wrote."""
+        terms = cls(
+            threshold=fields.integer("threshold", least=1),
+            min_survivors=fields.integer("min_survivors", least=1),
+            bits=fields.integer("bits"),
+            value_range=fields.decimal("value_range"),
+        )
+        fields.close()
+        return terms
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptimiser:
+    """How the published sum becomes the next student, on both sides.
+
+    Attributes:
+        name: The rule.
+        learning_rate: Its step size; > 0.
+        momentum: Its memory of earlier rounds, in [0, 1).
+    """
+
+    name: OptimiserName
+    learning_rate: Decimal
+    momentum: Decimal
+
+    def __post_init__(self) -> None:
+        require_positive("the server's learning rate", self.learning_rate)
+        if not (self.momentum.is_finite() and 0 <= self.momentum < 1):
+            raise PlanRefusedError(f"expected a momentum in [0, 1), got {self.momentum}")
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that plans hold."""
+        return {
+            "name": self.name,
+            "learning_rate": decimal_text(self.learning_rate),
+            "momentum": decimal_text(self.momentum),
+        }
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Self:
+        """Read what ``to_json`` wrote."""
+        optimiser = cls(
+            name=fields.choice("name", OptimiserName),
+            learning_rate=fields.decimal("learning_rate"),
+            momentum=fields.decimal("momentum"),
+        )
+        fields.close()
+        return optimiser
+
+
+@dataclass(frozen=True, slots=True)
+class Artifacts:
+    """SHA-256, in hexadecimal, of what travels beside the plan.
+
+    Attributes:
+        layout: Names, shapes and types of the trained tensors.
+        student: The student before the first round.
+        recipe: Objective and local training.
+        public_data: The declared public data.
+        teacher: The teacher's weights.
+        tokenizer: Its tokenizer.
+        code: The code bundle.
+    """
+
+    layout: str
+    student: str
+    recipe: str
+    public_data: str
+    teacher: str
+    tokenizer: str
+    code: str
+
+    def __post_init__(self) -> None:
+        for name, digest in asdict(self).items():
+            if not re.fullmatch("[0-9a-f]{64}", digest):
+                raise PlanRefusedError(
+                    f"expected the SHA-256 of {name} as 64 lower-case hexadecimal digits, "
+                    f"got {digest[:80]!r}"
+                )
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that plans hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Self:
+        """Read what ``to_json`` wrote."""
+        names = [item.name for item in dataclass_fields(cls)]
+        artifacts = cls(**{name: fields.hex_bytes(name, size=32) for name in names})
+        fields.close()
+        return artifacts
+
+
+def require_positive(what: str, value: Decimal) -> None:
+    """Refuse a number that is not finite and above zero.
+
+    Raises:
+        PlanRefusedError: With ``what`` in the message.
+    """
+    if not (value.is_finite() and value > 0):
+        raise PlanRefusedError(f"expected {what} to be a finite number above 0, got {value}")

@@ -1,0 +1,96 @@
+"""What the coordinator needs to go on after it was killed: one file, replaced as a whole.
+
+It holds the model after the last finished round and that round's published sum, which every region
+needs in order to compute the same model itself.
+"""
+
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from distillation.aggregate import ModelState
+from server.errors import CheckpointError
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The state between two rounds.
+
+    Attributes:
+        plan_hash: Of the plan that is being run, hex.
+        finished: Number of finished rounds; the next round has this index.
+        attempt: Number of attempts already made of the next round.
+        model: The student's trained tensors and the optimiser's memory.
+        outcome: The last round's signed outcome; empty before the first.
+        words: That round's published integer sum as bytes; empty before the first.
+    """
+
+    plan_hash: str
+    finished: int
+    attempt: int
+    model: ModelState
+    outcome: bytes = b""
+    words: bytes = b""
+
+
+def save(checkpoint: Checkpoint, path: Path) -> None:
+    """Write the checkpoint so that a reader finds either the old or the new one, whole."""
+    temporary = path.with_suffix(".partial")
+    with temporary.open("wb") as file:
+        np.savez(
+            file,
+            plan_hash=np.frombuffer(checkpoint.plan_hash.encode(), dtype=np.uint8),
+            counters=np.array([checkpoint.finished, checkpoint.attempt], dtype=np.int64),
+            weights=checkpoint.model.weights,
+            velocity=checkpoint.model.velocity,
+            iterates=np.array(checkpoint.model.iterates, dtype=np.float32),
+            outcome=np.frombuffer(checkpoint.outcome, dtype=np.uint8),
+            words=np.frombuffer(checkpoint.words, dtype=np.uint8),
+        )
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def load(path: Path, *, plan_hash: str) -> Checkpoint | None:
+    """Read the checkpoint of a plan's run; None if there is none yet.
+
+    Raises:
+        CheckpointError: If the file is damaged, or belongs to another plan.
+    """
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            checkpoint = _read(dict(found.items()))
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise CheckpointError(
+            f"the checkpoint {path.name} cannot be read ({type(error).__name__}): restore it from "
+            "a backup, or start the run in a new folder with a new plan"
+        ) from error
+    if checkpoint.plan_hash != plan_hash:
+        raise CheckpointError(
+            f"expected the run of plan {plan_hash[:12]}, the folder holds that of "
+            f"{checkpoint.plan_hash[:12]}: choose another folder"
+        )
+    return checkpoint
+
+
+def _read(found: dict[str, np.ndarray]) -> Checkpoint:
+    model = ModelState(
+        weights=found["weights"].astype(np.float32),
+        velocity=found["velocity"].astype(np.float64),
+        iterates=tuple(found["iterates"].astype(np.float32)),
+    )
+    finished, attempt = (int(n) for n in found["counters"])
+    return Checkpoint(
+        plan_hash=found["plan_hash"].tobytes().decode(),
+        finished=finished,
+        attempt=attempt,
+        model=model,
+        outcome=found["outcome"].tobytes(),
+        words=found["words"].tobytes(),
+    )

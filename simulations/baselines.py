@@ -1,0 +1,108 @@
+"""The researcher's arms: the same training code without ledger, masks or regions' consent.
+
+They say what the distilled student should be compared with. Arms that add noise use the plan's
+(q, σ, C, steps), so they cost the same ε; but nothing here is charged to an account, and the
+reports mark every figure from here as the researcher's, not as a release.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+import torch
+
+from distillation.aggregate import ModelState, ServerOptimizer, advance
+from distillation.dp.optimizer import StepTerms
+from distillation.evaluation import Quality
+from distillation.layout import Vector
+from distillation.public_test import PublicTest
+from distillation.recipe import Recipe
+from distillation.trained_part import TrainedPart
+from distillation.workbench import Workbench
+from privacy.noise import SecureStream
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One way of training, over the same regions from the same start.
+
+    Attributes:
+        recipe: Objective and local optimiser.
+        benches: Each region's records.
+        weights: Each region's share of the average; they sum to 1.
+        terms: Each region's terms; None trains without clipping and noise.
+        rounds: Number of rounds.
+        local_steps: Steps of a region in one round.
+        server: The server's optimiser.
+    """
+
+    recipe: Recipe
+    benches: Mapping[str, Workbench]
+    weights: Mapping[str, Fraction]
+    terms: Mapping[str, StepTerms] | None
+    rounds: int
+    local_steps: int
+    server: ServerOptimizer
+
+
+def run_arm(arm: Arm, part: TrainedPart, start: Vector, test: PublicTest) -> list[Quality]:
+    """Train one arm and return its quality before the first round and after each.
+
+    Args:
+        arm: What to train.
+        part: A trained part to work on; its tensors are overwritten.
+        start: Weights before the first round, (d,).
+        test: The public test set.
+    """
+    state, found = ModelState.start(start), [test.quality(start)]
+    for _ in range(arm.rounds):
+        mean = np.zeros(len(start))
+        for name, bench in arm.benches.items():
+            mean += float(arm.weights[name]) * _update(arm, name, bench, part, state.weights)
+        state = advance(state, mean, arm.server)
+        found.append(test.quality(state.released()))
+    return found
+
+
+def labelled_only(bench: Workbench) -> Workbench:
+    """Return the records that have a label of their own."""
+    return bench.subset((bench.targets.reference[:, 0] >= 0).nonzero()[:, 0])
+
+
+def resized(terms: StepTerms, public_size: int) -> StepTerms:
+    """Return the same mechanism over a part of the region's records."""
+    return replace(terms, public_size=public_size)
+
+
+def _update(
+    arm: Arm, name: str, bench: Workbench, part: TrainedPart, weights: Vector
+) -> np.ndarray:
+    if arm.terms is None:
+        return _plain_update(arm, bench, part, weights).astype(np.float64)
+    delta = bench.private_update(
+        part,
+        weights,
+        arm.recipe,
+        steps=arm.local_steps,
+        terms=arm.terms[name],
+        stream=SecureStream(),
+    )
+    return delta.astype(np.float64)
+
+
+def _plain_update(arm: Arm, bench: Workbench, part: TrainedPart, weights: Vector) -> Vector:
+    """Take full-batch gradient steps: what the same recipe gives without privacy."""
+    part.load(weights)
+    optimizer = torch.optim.SGD(
+        part.module.parameters(),
+        lr=arm.recipe.optimizer.learning_rate,
+        momentum=arm.recipe.optimizer.momentum,
+    )
+    for _ in range(arm.local_steps):
+        optimizer.zero_grad()
+        for rows in torch.arange(len(bench)).split(512):
+            losses = bench.losses(part, part.module, rows, arm.recipe)
+            (losses.sum() / len(bench)).backward()
+        optimizer.step()
+    return np.asarray(part.vector() - weights, dtype=np.float32)
