@@ -4,7 +4,9 @@ The server publishes the integer sum; each region applies this rule itself and r
 that it did not compute. So the rule is plain float64 numpy, the same bits everywhere.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +56,32 @@ class ModelState:
     def start(cls, weights: Vector) -> "ModelState":
         """Return the state before the first round."""
         return cls(weights, np.zeros(len(weights)), ())
+
+    @property
+    def hash(self) -> bytes:
+        """SHA-256 over weights and velocity, 32 bytes: what both sides must agree on."""
+        weights = self.weights.astype("<f4").tobytes()
+        velocity = self.velocity.astype("<f8").tobytes()
+        return sha256(sha256(weights).digest() + sha256(velocity).digest()).digest()
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the state as named arrays, for `numpy.savez`."""
+        shape = (len(self.iterates), len(self.weights))
+        iterates = np.array(self.iterates, dtype=np.float32).reshape(shape)
+        return {"weights": self.weights, "velocity": self.velocity, "iterates": iterates}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "ModelState":
+        """Return the state that `arrays` gave.
+
+        Raises:
+            KeyError: If an array is missing.
+        """
+        return cls(
+            weights=arrays["weights"].astype(np.float32),
+            velocity=arrays["velocity"].astype(np.float64),
+            iterates=tuple(arrays["iterates"].astype(np.float32)),
+        )
 
     def released(self) -> Vector:
         """Return the weights that a release of this state holds, (d,)."""

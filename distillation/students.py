@@ -108,6 +108,9 @@ def cut_student(
 ) -> MeanPoolClassifier:
     """Return a student with copies of some of the encoder's layers and an untrained (zero) head.
 
+    It has no dropout: what is noised and small needs no further regularisation, and a forward
+    pass is then the same in training and evaluation.
+
     Args:
         encoder: The teacher's encoder; not changed.
         layers: Which layers to keep, ascending, each at most once.
@@ -128,6 +131,7 @@ def cut_student(
         )
     smaller = copy.deepcopy(encoder.config)
     smaller.num_hidden_layers = len(layers)
+    smaller.hidden_dropout_prob = smaller.attention_probs_dropout_prob = 0.0
     config = MeanPoolConfig(
         encoder=smaller.to_dict(),
         feature_scale=feature_scale,

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from privacy.noise import SecureStream
 from torch import Tensor, nn
 
 from distillation.dp.optimizer import StepTerms
@@ -21,6 +20,7 @@ from distillation.recipe import Recipe
 from distillation.teacher import ClassifierTeacher
 from distillation.tokens import Tokens
 from distillation.trained_part import FrozenInputs, TrainedPart
+from privacy.noise import SecureStream
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,9 @@ class Workbench:
 
     def losses(self, part: TrainedPart, module: nn.Module, rows: Tensor, recipe: Recipe) -> Tensor:
         """Return one loss a record, (B,)."""
-        logits = part.logits(module, self.inputs[rows])
+        inputs = self.inputs[rows]
+        inputs.values.requires_grad_()  # Opacus's hooks expect a gradient to flow past the module
+        logits = part.logits(module, inputs)
         return recipe.objective.per_record(logits, self.targets[rows])
 
     def private_update(

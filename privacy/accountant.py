@@ -135,7 +135,7 @@ def solve_noise_multiplier(
     """
     # The unit does not matter here; the bound checks that (ε, δ) is a promise.
     _ = Bound(Unit.RECORD, neighbours, epsilon, delta)
-    target = float(epsilon)
+    target = round_down(Fraction(epsilon))
 
     def cost(point: int, interval: float = INTERVAL) -> float:
         event = SampledGaussian(Decimal(point) / _GRID, sample_rate, steps)
@@ -150,7 +150,13 @@ def solve_noise_multiplier(
     # A coarse grid of losses is ten times as fast and mostly gives the same point.
     start = _approach(rough_cost, target, start=round(rough * _GRID))
     start = _search(rough_cost, target, start=start)
-    return Decimal(_search(cost, target, start=start)) / _GRID
+    point = _search(cost, target, start=start)
+    if cost(point) > target:
+        raise InvalidBudgetError(
+            f"no noise multiplier up to {_HIGHEST // _GRID} keeps ε = {epsilon} at δ = {delta}; "
+            "take fewer steps, a smaller sample rate or a larger ε"
+        )
+    return Decimal(point) / _GRID
 
 
 @lru_cache(maxsize=4096)
@@ -246,14 +252,11 @@ def _approach(cost: Callable[[int], float], target: float, *, start: int) -> int
 
 
 def _search(cost: Callable[[int], float], target: float, *, start: int) -> int:
-    """Return the least point whose cost is within the target: gallop from ``start``, then halve."""
+    """Return the least point that keeps the target, or the highest: gallop, then halve."""
     low, high, stride = start, start, 1
     while cost(high) > target:
         if high >= _HIGHEST:
-            raise InvalidBudgetError(
-                f"no noise multiplier up to {_HIGHEST // _GRID} keeps ε = {target:g}; "
-                "take fewer steps, a smaller sample rate or a larger ε"
-            )
+            return high
         low, high, stride = high, min(high + stride, _HIGHEST), 4 * stride
     if low == high:  # the start keeps the promise: look below for one that does not
         while low > _LOWEST and cost(low) <= target:

@@ -15,7 +15,7 @@ from fractions import Fraction
 from privacy.accountant import INTERVAL, PldAccountant, RdpAccountant, round_down
 from privacy.errors import PlanRefusedError, UnsupportedEventError
 from privacy.events import Composed, Event
-from privacy.guarantee import Bound, Guarantee, Neighbours, Unit, round_up
+from privacy.guarantee import GRID, NOTHING, Bound, Guarantee, Neighbours, Unit, round_up
 from privacy.ledger_entries import Approval
 from privacy.lineage import admit
 from privacy.plan import Plan
@@ -24,21 +24,44 @@ AGREEMENT = 0.01
 _RENYI_SLACK = 1e-6
 
 
-def charge(plan: Plan, region: str) -> Guarantee:
-    """Return what the plan costs one region, in the plan's own unit and relation.
+def charge(
+    plan: Plan,
+    region: str,
+    *,
+    unit: Unit | None = None,
+    neighbours: Neighbours | None = None,
+) -> Guarantee:
+    """Return what the plan costs one region's units: all its steps, and the teacher's training.
+
+    The teacher's part is zero unless it was trained with differential privacy on people who may
+    also be in a region (see ``lineage``).
+
+    Args:
+        plan: The plan.
+        region: One of its cohort.
+        unit: The privacy unit; the plan's own if left out.
+        neighbours: The relation; the plan's own if left out.
 
     Raises:
-        PlanRefusedError: If the region is not in the plan, or the plan costs more than it
-            promises.
+        PlanRefusedError: If the region is not in the plan, the steps cost more than the plan
+            promises, or nothing can be said in this unit and relation.
         UnsupportedEventError: If the accountants do not agree about it.
     """
-    cost = _bound(plan, region, unit=plan.unit, neighbours=plan.neighbours).guarantee
-    if not plan.promise.guarantee.covers(cost):
+    unit, neighbours = unit or plan.unit, neighbours or plan.neighbours
+    if unit is Unit.PERSON and plan.unit is Unit.RECORD:
         raise PlanRefusedError(
-            f"the plan promises {plan.promise}, and costs ε = {cost.epsilon}, δ = {cost.delta} in "
-            f"{region}; raise the promise or the noise multiplier"
+            "the account limits what one person may lose, and a plan whose unit is the record "
+            "says nothing about persons; make the plan with unit = person"
         )
-    return cost
+    event = Composed(tuple(part.event for part in plan.region(region).components))
+    epsilon = charged_epsilon(event, delta=plan.delta, neighbours=neighbours)
+    if neighbours is plan.neighbours and epsilon > plan.epsilon:
+        raise PlanRefusedError(
+            f"the plan promises {plan.promise}, and its steps in {region} cost ε = {epsilon}; "
+            "raise the promise or the noise multiplier"
+        )
+    steps = Guarantee(epsilon, plan.delta)
+    return steps + _surcharge(plan, unit=unit, neighbours=neighbours)
 
 
 def approve(
@@ -55,7 +78,6 @@ def approve(
         UnsupportedEventError: If the accountants do not agree about it.
     """
     admit(plan.teacher)
-    charge(plan, region)
     if not approved_by.strip():
         raise PlanRefusedError("expected the name of who approves the plan, got an empty one")
     if plan.promise.relation not in {limit.relation for limit in limits}:
@@ -68,28 +90,21 @@ def approve(
         lineage=lineage,
         components={part.name: part.event for part in plan.region(region).components},
         charges=tuple(
-            _bound(plan, region, unit=limit.unit, neighbours=limit.neighbours) for limit in limits
+            _charged(plan, region, unit=limit.unit, neighbours=limit.neighbours) for limit in limits
         ),
         approved_by=approved_by,
     )
 
 
-def _bound(plan: Plan, region: str, *, unit: Unit, neighbours: Neighbours) -> Bound:
-    """Return the plan's cost in one unit and relation, the teacher's included."""
-    if unit is Unit.PERSON and plan.unit is Unit.RECORD:
-        raise PlanRefusedError(
-            "the account limits what one person may lose, and a plan whose unit is the record "
-            "says nothing about persons; make the plan with unit = person"
-        )
-    event = Composed(tuple(part.event for part in plan.region(region).components))
-    cost = Guarantee(charged_epsilon(event, delta=plan.delta, neighbours=neighbours), plan.delta)
-    if plan.teacher.surcharge:
-        cost = cost + _surcharge(plan, unit=unit, neighbours=neighbours)
+def _charged(plan: Plan, region: str, *, unit: Unit, neighbours: Neighbours) -> Bound:
+    cost = charge(plan, region, unit=unit, neighbours=neighbours)
     return Bound(unit, neighbours, cost.epsilon, cost.delta)
 
 
 def _surcharge(plan: Plan, *, unit: Unit, neighbours: Neighbours) -> Guarantee:
-    """Return what the teacher's training has cost the same people, if it has cost them."""
+    """Return what the teacher's training has cost the same people."""
+    if not plan.teacher.surcharge:
+        return NOTHING
     for bound in plan.teacher.surcharge:
         if bound.relation == (unit, neighbours):
             return bound.guarantee
@@ -100,7 +115,7 @@ def _surcharge(plan: Plan, *, unit: Unit, neighbours: Neighbours) -> Guarantee:
 
 
 def charged_epsilon(event: Event, *, delta: Decimal, neighbours: Neighbours) -> Decimal:
-    """Return the ε that ``event`` is charged, rounded up to 0.001.
+    """Return the ε that ``event`` is charged, rounded up to 0.001 and at least that.
 
     No single computation is trusted. For add-or-remove-one the PLD must not exceed the Rényi
     bound; where its grid is too coarse for that, a finer one is used and the smaller bound
@@ -120,7 +135,7 @@ def charged_epsilon(event: Event, *, delta: Decimal, neighbours: Neighbours) -> 
         raise UnsupportedEventError(
             f"no finite ε at δ = {delta} for this event; use more noise or fewer steps"
         )
-    return round_up(bound)
+    return max(round_up(bound), GRID)  # no release is free, whatever its bound at this δ
 
 
 def _below_renyi(event: Event, delta: float) -> float:

@@ -15,7 +15,7 @@ from privacy.errors import InvalidBudgetError
 from privacy.fields import Fields, decimal_text
 
 _EXACT = Context(prec=100, traps=[Inexact, InvalidOperation])
-_GRID = Decimal("0.001")
+GRID = Decimal("0.001")  # ε is charged and shown in steps of this
 
 
 class Unit(StrEnum):
@@ -153,12 +153,12 @@ def round_up(epsilon: float) -> Decimal:
     exact = Decimal(epsilon)
     if not (exact.is_finite() and exact >= 0):
         raise InvalidBudgetError(f"expected a finite ε >= 0, got {epsilon}")
-    return exact.quantize(_GRID, rounding=ROUND_CEILING)
+    return exact.quantize(GRID, rounding=ROUND_CEILING)
 
 
 def _plain(value: Decimal) -> str:
     """Print like a person would: 3, 2.5, 1e-5."""
-    if value and value < _GRID:
+    if value and value < GRID:
         digits = f"{value.normalize():e}"
         return digits.replace("e-0", "e-")
     return decimal_text(value)

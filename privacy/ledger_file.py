@@ -1,8 +1,9 @@
 """The ledger's file: an append-only table in SQLite, durable at every commit.
 
 Knows bytes and sequence numbers, not what they mean. Write-ahead log with ``synchronous=FULL``:
-a commit returns after fsync (sqlite.org/pragma.html#pragma_synchronous). Two triggers refuse
-UPDATE and DELETE, which stops mistakes; the hash chain is what shows an attack.
+a commit returns after fsync (sqlite.org/pragma.html#pragma_synchronous). Triggers refuse whatever
+is no append, which stops mistakes. An attack they do not stop; it shows in the hash chain to
+whoever holds the hash of a later entry, and to nobody else.
 """
 
 from __future__ import annotations
@@ -26,13 +27,18 @@ VERSION = 1
 APPLICATION_ID = 0x53524C31  # "SRL1"
 BUSY_TIMEOUT_S = 30.0
 
-_SCHEMA = f"""
+_SCHEMA = """
 BEGIN IMMEDIATE;
 CREATE TABLE entry (seq INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
 CREATE TRIGGER entry_no_update BEFORE UPDATE ON entry
 BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 CREATE TRIGGER entry_no_delete BEFORE DELETE ON entry
 BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER entry_in_order BEFORE INSERT ON entry
+WHEN NEW.seq <> (SELECT coalesce(max(seq), 0) + 1 FROM entry)
+BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+"""
+_STAMP = f"""
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {VERSION};
 COMMIT;
@@ -80,7 +86,7 @@ class LedgerFile:
             ) from error
         with _explained(path):
             connection = _connect(path)
-            connection.executescript(_SCHEMA)
+            connection.executescript(_SCHEMA + _STAMP)
         _sync_directory(path.parent)
         return cls(connection, path)
 

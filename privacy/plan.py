@@ -21,7 +21,7 @@ from privacy.accountant import solve_noise_multiplier
 from privacy.canonical import Json, dumps, loads
 from privacy.errors import InvalidBudgetError, MalformedDocumentError, PlanRefusedError
 from privacy.fields import Fields, decimal_text
-from privacy.guarantee import Bound, Neighbours, Unit
+from privacy.guarantee import GRID, Bound, Neighbours, Unit
 from privacy.lineage import Declaration
 from privacy.plan_terms import (
     Artifacts,
@@ -299,6 +299,10 @@ def _check_regions(plan: Plan) -> None:
 
 def _check_promise(plan: Plan) -> None:
     _ = plan.promise  # refuses zero, negative, infinite and NaN
+    if Fraction(plan.epsilon) % Fraction(GRID):
+        raise InvalidBudgetError(
+            f"expected ε in steps of {GRID}, in which it is charged, got {plan.epsilon}; round it"
+        )
     for region in plan.regions:
         if Fraction(plan.delta) * region.public_size > 1:
             raise InvalidBudgetError(

@@ -42,13 +42,12 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
     with temporary.open("wb") as file:
         np.savez(
             file,
+            allow_pickle=False,
             plan_hash=np.frombuffer(checkpoint.plan_hash.encode(), dtype=np.uint8),
             counters=np.array([checkpoint.finished, checkpoint.attempt], dtype=np.int64),
-            weights=checkpoint.model.weights,
-            velocity=checkpoint.model.velocity,
-            iterates=np.array(checkpoint.model.iterates, dtype=np.float32),
             outcome=np.frombuffer(checkpoint.outcome, dtype=np.uint8),
             words=np.frombuffer(checkpoint.words, dtype=np.uint8),
+            **checkpoint.model.arrays(),
         )
         file.flush()
         os.fsync(file.fileno())
@@ -80,17 +79,12 @@ def load(path: Path, *, plan_hash: str) -> Checkpoint | None:
 
 
 def _read(found: dict[str, np.ndarray]) -> Checkpoint:
-    model = ModelState(
-        weights=found["weights"].astype(np.float32),
-        velocity=found["velocity"].astype(np.float64),
-        iterates=tuple(found["iterates"].astype(np.float32)),
-    )
     finished, attempt = (int(n) for n in found["counters"])
     return Checkpoint(
         plan_hash=found["plan_hash"].tobytes().decode(),
         finished=finished,
         attempt=attempt,
-        model=model,
+        model=ModelState.from_arrays(found),
         outcome=found["outcome"].tobytes(),
         words=found["words"].tobytes(),
     )

@@ -12,9 +12,10 @@ from fractions import Fraction
 
 import torch
 from opacus.optimizers import DPOptimizer
-from privacy.noise import SecureStream, gaussian, noise_scale
 from torch import Tensor
 from torch.optim import Optimizer
+
+from privacy.noise import SecureStream, gaussian, noise_scale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +63,6 @@ class PrivateOptimizer(DPOptimizer):  # type: ignore[misc]  # Opacus is untyped
 
     def clip_and_accumulate(self) -> None:
         """Clip each record's gradient to C and add it to the sum; non-finite records add zero."""
-        if all(p.grad_sample is None for p in self.params):
-            for p in self.params:
-                if p.summed_grad is None:
-                    p.summed_grad = torch.zeros_like(p)
-            return
         self._zero_non_finite_records()
         super().clip_and_accumulate()
 
@@ -83,8 +79,15 @@ class PrivateOptimizer(DPOptimizer):  # type: ignore[misc]  # Opacus is untyped
         for p in self.params:
             p.grad /= self._terms.batch_constant
 
+    def count_no_record(self) -> None:
+        """Let the next `step` stand for an empty batch: a sum of zero, and the same noise."""
+        for p in self.params:
+            p.grad_sample = p.new_zeros((0, *p.shape))
+
     def _zero_non_finite_records(self) -> None:
         grads: list[Tensor] = self.grad_samples
+        if not len(grads[0]):
+            return
         finite = torch.ones(len(grads[0]), dtype=torch.bool)
         for grad in grads:
             finite &= torch.isfinite(grad.reshape(len(grad), -1)).all(dim=1)

@@ -5,17 +5,17 @@ knows what the inputs are nor what the loss is, only that the loss has one value
 Source: Abadi et al. 2016, algorithm 1, with Poisson sampling and a public divisor.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
 from opacus import GradSampleModule
-from privacy.noise import SecureStream, poisson_sample
 from torch import Tensor, nn
 
 from distillation.dp.optimizer import PrivateOptimizer, StepTerms
 from distillation.errors import TrainingError
+from privacy.noise import SecureStream, poisson_sample
 
 _MICRO_BATCH = 512
 
@@ -69,7 +69,7 @@ def train_privately(
             "raise the public size in the study and make a new plan"
         )
     before = {name: p.detach().clone() for name, p in module.named_parameters()}
-    wrapped = GradSampleModule(module, loss_reduction="sum")
+    wrapped = GradSampleModule(module, loss_reduction="sum").train()
     try:
         sgd = torch.optim.SGD(
             module.parameters(), lr=optimizer.learning_rate, momentum=optimizer.momentum
@@ -87,20 +87,16 @@ def _step(
     module: GradSampleModule, private: PrivateOptimizer, loss: PerRecordLoss, batch: Tensor
 ) -> None:
     """Take one step of the logical batch, in micro-batches that are clipped and added up."""
-    pieces = list(_pieces(batch))
+    pieces = batch.split(_MICRO_BATCH) if len(batch) else (batch,)
     for number, piece in enumerate(pieces):
         private.zero_grad()
         if len(piece):
             loss(module, piece).sum().backward()
+        else:
+            private.count_no_record()
         private.signal_skip_step(do_skip=number < len(pieces) - 1)
         private.step()
     private.zero_grad()
-
-
-def _pieces(batch: Tensor) -> Iterator[Tensor]:
-    if not len(batch):
-        yield batch
-    yield from batch.split(_MICRO_BATCH) if len(batch) else ()
 
 
 def _change(before: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tensor]:

@@ -1,0 +1,114 @@
+"""A steward approves a plan: checks first, then the charge, then the region's signature.
+
+The simulator calls the same function with ``approved_by = simulation``; there is no other way to
+charge an account, and nothing trains without it.
+"""
+
+from client.errors import ApprovalRefusedError, NotApprovedError
+from client.folder import RegionFolder, write_durably
+from client.materials import Materials, load_materials
+from client.policy import Policy
+from privacy.errors import LineageRefusedError
+from privacy.ledger import Ledger
+from privacy.lineage import admit
+from privacy.plan import Plan
+from protocol.identity import Registry, region_uid
+
+
+def approve(
+    folder: RegionFolder, plan_bytes: bytes, *, ledger: Ledger, approved_by: str
+) -> Materials:
+    """Check a plan against policy, artifacts and records; charge the account; sign.
+
+    Guarantees: nothing is charged unless every check passed; the charge is durable before the
+    signature exists.
+
+    Args:
+        folder: The region's folder.
+        plan_bytes: The plan's canonical JSON.
+        ledger: The region's ledger.
+        approved_by: Who read and approved it.
+
+    Returns:
+        The materials that were checked, ready to train with.
+
+    Raises:
+        ApprovalRefusedError: If the policy or an artifact refuses.
+        LineageRefusedError: If the teacher may not label these records.
+        BudgetExceededError: If the account cannot pay.
+        RecordsError: If the records are not usable under this plan.
+    """
+    policy = Policy.load(folder.policy)
+    plan = Plan.from_bytes(plan_bytes)
+    check_policy(policy, plan, registry_sha256=_registry(folder).hash.hex())
+    materials = load_materials(folder, policy, plan)
+    ledger.admit_plan(plan, policy.region, approved_by, lineage=policy.lineage)
+    write_durably(folder.plan, plan_bytes)
+    signature = folder.identity().sign(
+        "approval",
+        context=bytes.fromhex(plan.hash),
+        uid=region_uid(policy.region),
+        body=approved_by.encode(),
+    )
+    write_durably(folder.approval, signature)
+    return materials
+
+
+def approved_plan(folder: RegionFolder, ledger: Ledger) -> Plan:
+    """Return the plan that this region approved, as the ledger knows it.
+
+    Raises:
+        NotApprovedError: If there is none, or the file is not the one that was charged.
+    """
+    try:
+        plan = Plan.from_bytes(folder.plan.read_bytes())
+    except FileNotFoundError:
+        raise NotApprovedError(
+            "this region has not approved a plan: run 'stillroom region approve plan.json'"
+        ) from None
+    if plan.hash not in ledger.state.plans:
+        raise NotApprovedError(
+            f"the plan {plan.hash[:12]} in the region's folder was never charged to its ledger: "
+            "approve it again"
+        )
+    return plan
+
+
+def check_policy(policy: Policy, plan: Plan, *, registry_sha256: str) -> None:
+    """Refuse a plan that goes beyond the policy, naming the line that refuses.
+
+    Raises:
+        ApprovalRefusedError: With the policy's key in the message.
+        LineageRefusedError: If no policy could allow this teacher.
+    """
+    names = [region.name for region in plan.regions]
+    if policy.region not in names:
+        raise ApprovalRefusedError(
+            f"region.name: the plan is for {', '.join(names)}, this region is {policy.region}"
+        )
+    if len(names) < policy.min_cohort:
+        raise ApprovalRefusedError(
+            f"federation.min_cohort: the plan sums over {len(names)} regions, the policy asks "
+            f"for at least {policy.min_cohort}"
+        )
+    largest = max(region.weight for region in plan.regions)
+    if largest > policy.max_weight:
+        raise ApprovalRefusedError(
+            f"federation.max_weight: one region has weight {largest}, the policy allows "
+            f"{policy.max_weight}"
+        )
+    admit(plan.teacher)
+    if plan.teacher.lineage not in policy.lineages:
+        raise LineageRefusedError(
+            f"teacher.lineages: the plan's teacher is {plan.teacher.lineage}, the policy allows "
+            f"{', '.join(policy.lineages)}"
+        )
+    if registry_sha256 != policy.registry_sha256:
+        raise ApprovalRefusedError(
+            "federation.registry_sha256: the registry in the region's folder is not the pinned "
+            "one: compare it with the other regions"
+        )
+
+
+def _registry(folder: RegionFolder) -> Registry:
+    return Registry.from_bytes(folder.registry.read_bytes())

@@ -1,0 +1,128 @@
+"""What a region trains with: the plan's artifacts, each checked by hash, and its own records.
+
+Whatever is wrong with them is found here, in the region, before a plan is approved; a round in
+progress never fails in a way that depends on the data.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from distillation.records import Columns, Records, check_labels, check_public_size, read_records
+
+from client.errors import ApprovalRefusedError
+from client.folder import RegionFolder
+from client.policy import Policy
+from distillation.errors import ArtifactError
+from distillation.labels import LabelCache, LabelSource
+from distillation.model_files import ModelFiles, locate
+from distillation.objectives import Targets
+from distillation.recipe import Recipe
+from distillation.students import MeanPoolClassifier, load_classifier
+from distillation.teacher import ClassifierTeacher, load_tokenizer
+from distillation.tokens import Tokens, tokenize
+from distillation.trained_part import TrainedPart, trained_part
+from distillation.workbench import Workbench, references, soft_labels
+from privacy.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Materials:
+    """Everything that one region needs to take part in one plan.
+
+    Attributes:
+        recipe: Public constants of local training.
+        part: The trained part of the student, at its start.
+        teacher: The teacher.
+        teacher_files: Where it is, and its hashes.
+        records: The region's records.
+        tokens: Their tokens.
+    """
+
+    recipe: Recipe
+    part: TrainedPart
+    teacher: ClassifierTeacher
+    teacher_files: ModelFiles
+    records: Records
+    tokens: Tokens
+
+    def workbench(self, cache: LabelCache) -> Workbench:
+        """Label the records and run the frozen part of the student over them.
+
+        Raises:
+            LabelCacheError: If a cached label does not open.
+        """
+        source = LabelSource(
+            self.teacher_files.weights_sha256,
+            self.teacher_files.tokenizer_sha256,
+            self.recipe.template,
+        )
+        log_probs = soft_labels(
+            self.teacher,
+            self.tokens,
+            cache=cache,
+            source=source,
+            record_ids=self.records.ids,
+            texts=self.records.texts,
+        )
+        reference = references(self.records.labels, self.teacher.outcomes).unsqueeze(1)
+        mask = torch.ones(log_probs.shape[:2], dtype=torch.bool)
+        return Workbench(self.part.inputs(self.tokens), Targets(log_probs, reference, mask))
+
+
+def load_materials(folder: RegionFolder, policy: Policy, plan: Plan) -> Materials:
+    """Load and check the artifacts and the records.
+
+    Raises:
+        ApprovalRefusedError: If an artifact is not the one that the plan names.
+        RecordsError: If the records are not usable under this plan.
+        TeacherError: If a model cannot be loaded.
+    """
+    teacher_files = locate(str(folder.artifacts / "teacher"))
+    student_files = locate(str(folder.artifacts / "student"))
+    recipe = _recipe(folder)
+    student = load_classifier(student_files.folder)
+    if not isinstance(student, MeanPoolClassifier):
+        raise ApprovalRefusedError(
+            f"expected a student of kind stillroom-mean-pool, got {type(student).__name__}"
+        )
+    part = trained_part(student, recipe.train)
+    _require_hashes(
+        [
+            ("teacher", teacher_files.weights_sha256, plan.artifacts.teacher),
+            ("tokenizer", teacher_files.tokenizer_sha256, plan.artifacts.tokenizer),
+            ("student", student_files.weights_sha256, plan.artifacts.student),
+            ("recipe", recipe.hash, plan.artifacts.recipe),
+            ("layout", part.layout.hash.hex(), plan.artifacts.layout),
+        ]
+    )
+    teacher = ClassifierTeacher.load(teacher_files)
+    records = _records(folder, policy)
+    check_labels(records, teacher.outcomes)
+    check_public_size(records, policy.region, plan.region(policy.region).public_size)
+    tokens = tokenize(records.texts, load_tokenizer(teacher_files), max_tokens=recipe.max_tokens)
+    return Materials(recipe, part, teacher, teacher_files, records, tokens)
+
+
+def _recipe(folder: RegionFolder) -> Recipe:
+    path = folder.artifacts / "recipe.json"
+    try:
+        return Recipe.from_bytes(path.read_bytes())
+    except FileNotFoundError:
+        raise ArtifactError(
+            "the region's artifacts have no recipe.json: copy it from beside the plan"
+        ) from None
+
+
+def _require_hashes(rows: Sequence[tuple[str, str, str]]) -> None:
+    for name, found, expected in rows:
+        if found != expected:
+            raise ApprovalRefusedError(
+                f"the {name} in the region's artifacts is not the plan's: expected sha256 "
+                f"{expected[:16]}…, found {found[:16]}…; fetch it again from beside the plan"
+            )
+
+
+def _records(folder: RegionFolder, policy: Policy) -> Records:
+    columns = Columns(text=policy.text, label=policy.label, unit=policy.unit)
+    return read_records(folder.root / policy.source, columns)

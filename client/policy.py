@@ -1,0 +1,176 @@
+"""A region's policy: what its steward allows, in one TOML file that no coordinator can change.
+
+Bounds, not wishes: a plan that stays within them may be approved, anything else is refused with
+the name of the line that refused it.
+"""
+
+import tomllib
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+
+import tomli_w
+
+from client.errors import PolicyError
+from privacy.errors import InvalidBudgetError
+from privacy.guarantee import Bound, Neighbours, Unit
+from privacy.lineage import TeacherLineage
+from protocol.policy import LEAST_COHORT
+
+_KEYS = {
+    "region": {"name"},
+    "data": {"source", "text", "label", "unit"},
+    "budget": {"lineage", "unit", "neighbours", "epsilon", "delta"},
+    "teacher": {"lineages"},
+    "federation": {"registry_sha256", "min_cohort", "max_weight"},
+    "retention": {"label_days"},
+}
+_OPTIONAL = {("data", "label"), ("data", "unit")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What one region allows.
+
+    Attributes:
+        region: The region's name, as in plans and in the registry.
+        source: The records' file, relative to the region's folder.
+        text: Column of the text.
+        label: Column of the label, if there is one.
+        unit: Column of the privacy unit; None: each record is one.
+        lineage: Name of the data's account, the same for all its versions.
+        limit: What may ever be spent on it.
+        lineages: Teachers that may label the records, by where they come from.
+        registry_sha256: Hash of the registry that this region pinned, hex.
+        min_cohort: Fewest regions in a sum.
+        max_weight: Largest share of one region in a sum.
+        label_days: How long a soft label is kept.
+    """
+
+    region: str
+    source: str
+    text: str
+    label: str | None
+    unit: str | None
+    lineage: str
+    limit: Bound
+    lineages: tuple[TeacherLineage, ...]
+    registry_sha256: str
+    min_cohort: int
+    max_weight: Fraction
+    label_days: int
+
+    def __post_init__(self) -> None:
+        if self.min_cohort < LEAST_COHORT:
+            raise PolicyError(
+                f"federation.min_cohort: expected at least {LEAST_COHORT}, got {self.min_cohort}; "
+                "of two regions each reads the other's delta off the sum"
+            )
+        if not 0 < self.max_weight <= 1:
+            raise PolicyError(f"federation.max_weight: expected (0, 1], got {self.max_weight}")
+        if self.label_days < 1:
+            raise PolicyError(f"retention.label_days: expected at least 1, got {self.label_days}")
+        never = {TeacherLineage.REGION_PRIVATE, TeacherLineage.UNDECLARED} & set(self.lineages)
+        if never:
+            raise PolicyError(
+                f"teacher.lineages: no policy can allow {', '.join(sorted(never))}; such a "
+                "teacher voids the guarantee of every record"
+            )
+
+    def save(self, path: Path) -> None:
+        """Write the policy as TOML."""
+        data = {"source": self.source, "text": self.text, "label": self.label, "unit": self.unit}
+        tables = {
+            "region": {"name": self.region},
+            "data": {key: value for key, value in data.items() if value is not None},
+            "budget": {
+                "lineage": self.lineage,
+                "unit": self.limit.unit.value,
+                "neighbours": self.limit.neighbours.value,
+                "epsilon": self.limit.epsilon,
+                "delta": self.limit.delta,
+            },
+            "teacher": {"lineages": [lineage.value for lineage in self.lineages]},
+            "federation": {
+                "registry_sha256": self.registry_sha256,
+                "min_cohort": self.min_cohort,
+                "max_weight": str(self.max_weight),
+            },
+            "retention": {"label_days": self.label_days},
+        }
+        path.write_text(tomli_w.dumps(tables), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> "Policy":
+        """Read a policy.
+
+        Raises:
+            PolicyError: If the file is missing, no TOML, or has a wrong or unknown key.
+        """
+        try:
+            tables = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+        except FileNotFoundError:
+            raise PolicyError(
+                f"there is no policy at {path}: make one with 'stillroom region init'"
+            ) from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise PolicyError(f"{path.name} is not valid TOML: {error}") from error
+        _check_keys(tables, path.name)
+        try:
+            return cls._read(tables)
+        except (ValueError, KeyError, TypeError, ArithmeticError, InvalidBudgetError) as error:
+            raise PolicyError(f"{path.name}: {error}") from error
+
+    @classmethod
+    def _read(cls, tables: dict[str, dict[str, object]]) -> "Policy":
+        data, budget, federation = tables["data"], tables["budget"], tables["federation"]
+        lineages = tables["teacher"]["lineages"]
+        if not isinstance(lineages, list):
+            raise TypeError("teacher.lineages: expected a list")
+        return cls(
+            region=_text(tables, "region", "name"),
+            source=_text(tables, "data", "source"),
+            text=_text(tables, "data", "text"),
+            label=_text(tables, "data", "label") if "label" in data else None,
+            unit=_text(tables, "data", "unit") if "unit" in data else None,
+            lineage=_text(tables, "budget", "lineage"),
+            limit=Bound(
+                Unit(str(budget["unit"])),
+                Neighbours(str(budget["neighbours"])),
+                Decimal(str(budget["epsilon"])),
+                Decimal(str(budget["delta"])),
+            ),
+            lineages=tuple(TeacherLineage(name) for name in lineages),
+            registry_sha256=_text(tables, "federation", "registry_sha256"),
+            min_cohort=int(str(federation["min_cohort"])),
+            max_weight=Fraction(str(federation["max_weight"])),
+            label_days=int(str(tables["retention"]["label_days"])),
+        )
+
+
+def _text(tables: dict[str, dict[str, object]], table: str, key: str) -> str:
+    value = tables[table][key]
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"{table}.{key}: expected text")
+    return value
+
+
+def _check_keys(tables: dict[str, object], name: str) -> None:
+    unknown = [table for table in tables if table not in _KEYS]
+    missing = []
+    for table, keys in _KEYS.items():
+        found = tables.get(table)
+        if not isinstance(found, dict):
+            missing.append(f"[{table}]")
+            continue
+        unknown += [f"{table}.{key}" for key in found if key not in keys]
+        missing += [
+            f"{table}.{key}" for key in sorted(keys - found.keys()) if (table, key) not in _OPTIONAL
+        ]
+    if unknown or missing:
+        raise PolicyError(
+            f"{name}: unknown {', '.join(unknown) or 'nothing'}; missing "
+            f"{', '.join(missing) or 'nothing'}: a policy has exactly the keys that "
+            "'stillroom region init' writes"
+        )

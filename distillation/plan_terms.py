@@ -1,0 +1,33 @@
+"""What a plan says about rounds, in the terms of the secure sum and of the server's optimiser.
+
+Coordinator and regions read the same plan with the same code; a region never takes these from the
+coordinator.
+"""
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from distillation.aggregate import ServerOptimizer
+from distillation.layout import Layout
+from privacy.plan import Plan
+from protocol.fixed_point import Block, Encoding
+from protocol.identity import region_uid
+
+
+def encoding_of(plan: Plan, layout: Layout) -> Encoding:
+    """Return how deltas become words: one block, the finest grid that cannot wrap."""
+    block = Block(layout.size, float(plan.sum.value_range))
+    return Encoding.for_regions(len(plan.regions), bits=plan.sum.bits, blocks=(block,))
+
+
+def weights_of(plan: Plan) -> Mapping[bytes, Fraction]:
+    """Return each region's share of the mean, by uid, ascending."""
+    return dict(sorted((region_uid(region.name), region.weight) for region in plan.regions))
+
+
+def optimizer_of(plan: Plan) -> ServerOptimizer:
+    """Return the plan's server optimiser."""
+    return ServerOptimizer(
+        learning_rate=float(plan.optimiser.learning_rate),
+        momentum=float(plan.optimiser.momentum),
+    )

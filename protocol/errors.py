@@ -1,0 +1,104 @@
+"""Everything this package raises on purpose.
+
+ProtocolError
+├── MalformedMessageError     the bytes (or values) are not a message of this version
+├── OutOfOrderError           a valid message, or a call, at the wrong moment of the round
+├── AbortError                a check failed; ``code`` names it, ``uid`` the peer at fault if any
+└── RoundVoidError            a region of the cohort did not answer; the round yields nothing
+
+Only an `AbortCode` ever leaves a region: the text of an error stays where it was raised.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class AbortCode(StrEnum):
+    """Why a round was left. The fixed words are all that a peer is told."""
+
+    REPLAYED_CONTEXT = "replayed_context"
+    STALE_ROUND = "stale_round"
+    WRONG_CONTEXT = "wrong_context"
+    BAD_COHORT = "bad_cohort"
+    UNKNOWN_REGION = "unknown_region"
+    REGISTRY_MISMATCH = "registry_mismatch"
+    EXPIRED = "expired"
+    COHORT_TOO_SMALL = "cohort_too_small"
+    BAD_THRESHOLD = "bad_threshold"
+    BAD_ENCODING = "bad_encoding"
+    BAD_NOISE = "bad_noise"
+    BAD_WEIGHTS = "bad_weights"
+    BAD_DEADLINES = "bad_deadlines"
+    KEM_DOWNGRADE = "kem_downgrade"
+    RECOVERY_REFUSED = "recovery_refused"
+    UNSUPPORTED = "unsupported"
+    MODEL_MISMATCH = "model_mismatch"
+    LAYOUT_MISMATCH = "layout_mismatch"
+    PLAN_MISMATCH = "plan_mismatch"
+    OWN_KEY_REPLACED = "own_key_replaced"
+    BAD_SIGNATURE = "bad_signature"
+    DUPLICATE_KEYS = "duplicate_keys"
+    TOO_FEW_KEYS = "too_few_keys"
+    BAD_BASE = "bad_base"
+    BAD_LENGTH = "bad_length"
+    BAD_DIGEST = "bad_digest"
+    NONFINITE_INPUT = "nonfinite_input"
+    MALFORMED = "malformed"
+    OUT_OF_ORDER = "out_of_order"
+    ROUND_VOID = "round_void"
+    REFUSED_LOCALLY = "refused_locally"
+    INTERNAL = "internal"
+
+
+class ProtocolError(Exception):
+    """The secure sum cannot go on as asked.
+
+    Attributes:
+        code: What a peer may be told about it.
+    """
+
+    code = AbortCode.INTERNAL
+
+
+class MalformedMessageError(ProtocolError):
+    """The bytes, or the values, are not a message of this version."""
+
+    code = AbortCode.MALFORMED
+
+
+class OutOfOrderError(ProtocolError):
+    """A valid message or call at the wrong moment; a replay counts as one."""
+
+    code = AbortCode.OUT_OF_ORDER
+
+
+class AbortError(ProtocolError):
+    """A check failed, and whoever made it leaves the round.
+
+    Attributes:
+        code: Which check.
+        uid: The peer whose message failed it, or None where no single peer is at fault.
+    """
+
+    def __init__(self, code: AbortCode, message: str, *, uid: bytes | None = None) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.uid = uid
+
+
+class RoundVoidError(ProtocolError):
+    """Regions of the cohort did not answer; without them the masks do not cancel.
+
+    Attributes:
+        missing: Their names, ascending.
+    """
+
+    code = AbortCode.ROUND_VOID
+
+    def __init__(self, *, missing: tuple[str, ...], phase: str) -> None:
+        super().__init__(
+            f"the round is void: it needs every region of the cohort, and no {phase} came from "
+            f"{', '.join(missing)}; start another attempt when they are back"
+        )
+        self.missing = missing

@@ -1,0 +1,243 @@
+"""What a region accepts: its own rules, held against the round that a server proposes.
+
+A policy is made from the plan that the region approved and from what it computed itself. Nothing
+in it comes from the server, and every bound is recomputed here: a server that sets the threshold
+to one, a cohort of two, or all the weight on one region is refused (Bonawitz et al. 2017, 6.2;
+Pasquini et al. 2022, on regions that are shown different models).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from protocol.config import Kem, Recovery, RoundConfig, SignedConfig
+from protocol.errors import AbortCode, AbortError
+from protocol.fixed_point import Encoding
+from protocol.history import History
+from protocol.identity import Registry
+
+LEAST_COHORT = 3  # in a cohort of two each region reads the other's delta off the sum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionPolicy:
+    """The rules of one region for one round.
+
+    Attributes:
+        registry: The registry that the region pinned.
+        plan_hash: The plan that it approved, 32 bytes.
+        model_hash: The model that it computed itself for this round, 32 bytes.
+        layout_hash: Its own layout of the trained tensors, 32 bytes.
+        encoding: The plan's encoding.
+        weights: The plan's weights by uid: these regions are the cohort, no more and no fewer.
+        min_cohort: Fewest regions in a round, >= 3; below the default each pair of colluders is
+            closer to a third region's delta, so lower it on purpose.
+        assumed_colluders: How many regions may share what they know with the server. At least
+            this many and three more must weigh a quarter of the heaviest or more.
+        max_weight: Largest share of one region.
+        kems: Key agreements that the region accepts.
+        recoveries: What may happen when a region is lost.
+        max_deadline_s: Longest wait of one step that it accepts.
+    """
+
+    registry: Registry
+    plan_hash: bytes
+    model_hash: bytes
+    layout_hash: bytes
+    encoding: Encoding
+    weights: Mapping[bytes, Fraction]
+    min_cohort: int = 5
+    assumed_colluders: int = 0
+    max_weight: Fraction = Fraction(1, 2)
+    kems: frozenset[Kem] = frozenset({Kem.X25519, Kem.X25519_ML_KEM_768})
+    recoveries: frozenset[Recovery] = frozenset({Recovery.NONE})
+    max_deadline_s: int = 7 * 24 * 3600
+
+    def __post_init__(self) -> None:
+        if self.min_cohort < LEAST_COHORT:
+            raise ValueError(f"expected min_cohort >= {LEAST_COHORT}, got {self.min_cohort}")
+
+
+def check_config(
+    signed: SignedConfig, *, policy: RegionPolicy, history: History, me: bytes, now: int
+) -> None:
+    """Check that this region may take part in the round (FSA1, step "start").
+
+    Args:
+        signed: What the server sent.
+        policy: The region's rules.
+        history: The rounds that it accepted before.
+        me: The region's uid.
+        now: Unix time, seconds.
+
+    Raises:
+        AbortError: The code names the first check that failed.
+    """
+    config, registry = signed.config, policy.registry
+    _require(
+        config.registry_hash == registry.hash,
+        AbortCode.REGISTRY_MISMATCH,
+        "the round is for another registry than the pinned one; compare the two hashes",
+    )
+    _require(
+        now < registry.server_not_after,
+        AbortCode.EXPIRED,
+        "the server's keys are past their date; the regions must agree on a new registry",
+    )
+    signed.verify(registry.server_key)
+    _check_freshness(config, history)
+    _check_artifacts(config, policy)
+    _check_cohort(config, policy, me, now)
+    check_threshold(config)
+    _check_weights(config, policy)
+    _check_encoding(config, policy)
+    _check_modes(config, policy)
+
+
+def check_supported(config: RoundConfig) -> None:
+    """Check that this version can run the round.
+
+    Raises:
+        AbortError: ``unsupported`` for the hybrid key agreement, for recovery and for rotation;
+            ``bad_noise`` for distributed noise.
+    """
+    for unsupported, what in (
+        (config.kem is not Kem.X25519, f"the key agreement {config.kem}"),
+        (config.recovery is not Recovery.NONE, f"the recovery {config.recovery!r}"),
+        (config.rotation_seed != b"", "rotation before encoding"),
+    ):
+        _require(not unsupported, AbortCode.UNSUPPORTED, f"{what} is not in this version")
+    _require(
+        config.noise_sigma == 0,
+        AbortCode.BAD_NOISE,
+        "distributed noise is not in this version; each region's own delta must be private",
+    )
+
+
+def check_threshold(config: RoundConfig) -> None:
+    """Check threshold and survivors against the size of the cohort.
+
+    Raises:
+        AbortError: ``bad_threshold``.
+    """
+    count, threshold = len(config.cohort), config.threshold
+    least = 2 * count // 3 + 1
+    sound = least <= threshold <= count and 2 * threshold > count + config.assumed_colluders
+    _require(
+        sound and threshold <= config.min_survivors <= count,
+        AbortCode.BAD_THRESHOLD,
+        f"expected {least} <= threshold <= min_survivors <= {count} and a threshold above half of "
+        f"the regions and {config.assumed_colluders} colluders, got {threshold} and "
+        f"{config.min_survivors}",
+    )
+    if config.recovery is Recovery.NONE:
+        _require(
+            threshold == config.min_survivors == config.min_cohort == count,
+            AbortCode.BAD_THRESHOLD,
+            f"without recovery every region must answer: expected {count} for threshold, "
+            f"min_survivors and min_cohort, got {threshold}, {config.min_survivors} and "
+            f"{config.min_cohort}",
+        )
+
+
+def _require(holds: bool, code: AbortCode, message: str, *, uid: bytes | None = None) -> None:
+    if not holds:
+        raise AbortError(code, message, uid=uid)
+
+
+def _check_freshness(config: RoundConfig, history: History) -> None:
+    _require(
+        not history.has_seen(config.context()),
+        AbortCode.REPLAYED_CONTEXT,
+        f"round {config.round_} attempt {config.attempt} was accepted before",
+    )
+    latest = history.latest(config.plan_hash)
+    _require(
+        latest is None or (config.round_, config.attempt) > latest,
+        AbortCode.STALE_ROUND,
+        f"expected a later (round, attempt) than {latest}, got {config.round_, config.attempt}",
+    )
+
+
+def _check_artifacts(config: RoundConfig, policy: RegionPolicy) -> None:
+    for ours, theirs, code, what in (
+        (policy.plan_hash, config.plan_hash, AbortCode.PLAN_MISMATCH, "the approved plan"),
+        (policy.layout_hash, config.layout_hash, AbortCode.LAYOUT_MISMATCH, "this layout"),
+        (policy.model_hash, config.model_hash, AbortCode.MODEL_MISMATCH, "the model computed here"),
+    ):
+        _require(ours == theirs, code, f"expected {what}, {ours.hex()}, got {theirs.hex()}")
+
+
+def _check_cohort(config: RoundConfig, policy: RegionPolicy, me: bytes, now: int) -> None:
+    _require(me in config.cohort, AbortCode.BAD_COHORT, "this region is not in the cohort")
+    for uid in config.cohort:
+        record = policy.registry.record(uid)
+        _require(
+            now < record.not_after,
+            AbortCode.EXPIRED,
+            f"the registry's record of {record.name!r} is past its date; renew it",
+            uid=uid,
+        )
+    _require(
+        len(config.cohort) >= policy.min_cohort,
+        AbortCode.COHORT_TOO_SMALL,
+        f"expected at least {policy.min_cohort} regions, got {len(config.cohort)}",
+    )
+    _require(
+        set(config.cohort) == set(policy.weights),
+        AbortCode.BAD_COHORT,
+        "expected exactly the regions of the approved plan",
+    )
+    _require(
+        config.assumed_colluders >= policy.assumed_colluders,
+        AbortCode.BAD_COHORT,
+        f"expected at least {policy.assumed_colluders} assumed colluders, got "
+        f"{config.assumed_colluders}",
+    )
+
+
+def _check_weights(config: RoundConfig, policy: RegionPolicy) -> None:
+    approved = tuple(policy.weights[uid] for uid in config.cohort)
+    _require(
+        config.weights == approved, AbortCode.BAD_WEIGHTS, "expected the approved plan's weights"
+    )
+    heaviest = max(config.weights)
+    heavy = sum(4 * weight >= heaviest for weight in config.weights)
+    needed = config.assumed_colluders + 3
+    _require(
+        heaviest <= policy.max_weight and heavy >= needed,
+        AbortCode.BAD_WEIGHTS,
+        f"expected no share above {policy.max_weight} and at least {needed} regions with a "
+        f"quarter of the largest or more, got a largest of {heaviest} and {heavy} such regions",
+    )
+
+
+def _check_encoding(config: RoundConfig, policy: RegionPolicy) -> None:
+    _require(
+        config.encoding == policy.encoding and config.encoding.fits(len(config.cohort)),
+        AbortCode.BAD_ENCODING,
+        f"expected the approved plan's encoding of {policy.encoding.dim} coordinates, whose sum "
+        "cannot wrap",
+    )
+
+
+def _check_modes(config: RoundConfig, policy: RegionPolicy) -> None:
+    _require(
+        config.kem in policy.kems,
+        AbortCode.KEM_DOWNGRADE,
+        f"expected one of {', '.join(sorted(policy.kems))}, got {config.kem}",
+    )
+    _require(
+        config.recovery in policy.recoveries,
+        AbortCode.RECOVERY_REFUSED,
+        f"expected one of {', '.join(sorted(policy.recoveries))}, got {config.recovery}",
+    )
+    check_supported(config)
+    for name, seconds in config.deadlines.as_dict().items():
+        _require(
+            seconds <= policy.max_deadline_s,
+            AbortCode.BAD_DEADLINES,
+            f"expected {name} of at most {policy.max_deadline_s} s, got {seconds}",
+        )

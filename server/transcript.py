@@ -1,0 +1,25 @@
+"""What the coordinator saw and signed, one JSON object a line, for whoever checks the run later.
+
+Nothing private is in it: contexts, public keys, hashes of masked vectors, the published sums'
+hashes. An auditor compares it with the regions' ledgers: every vector here has a send entry there.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """An append-only file of events."""
+
+    path: Path
+
+    def add(self, event: str, **fields: str | int | list[str]) -> None:
+        """Append one event, durably; binary values are given as hex."""
+        line = json.dumps({"event": event, **fields}, sort_keys=True, ensure_ascii=False)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+            file.flush()
+            os.fsync(file.fileno())

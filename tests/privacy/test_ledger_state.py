@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from privacy.errors import (
+    BudgetExceededError,
+    DuplicateEntryError,
+    LedgerCorruptError,
+    LedgerError,
+    MissingReleaseError,
+    MissingReserveError,
+    PrivacyError,
+    ReplayedContextError,
+    UnknownEntryError,
+)
+from privacy.events import Gaussian
+from privacy.guarantee import Bound, Neighbours, Unit
+from privacy.ledger_entries import (
+    Account,
+    Approval,
+    Context,
+    Entry,
+    Genesis,
+    Note,
+    Payload,
+    Release,
+    Reserve,
+    Send,
+)
+from privacy.ledger_state import LedgerState, fold, fold_all
+from tests.privacy.test_ledger_entries import PAYLOADS
+
+A, B = "aa" * 32, "bb" * 32
+CTX, CTX2 = "c1" * 32, "c2" * 32
+SUM, SUM2 = "51" * 32, "52" * 32
+ADD, SWAP = Neighbours.ADD_OR_REMOVE_ONE, Neighbours.REPLACE_ONE
+
+
+def bound(epsilon: str, delta: str = "0.00001", neighbours: Neighbours = ADD) -> Bound:
+    return Bound(Unit.RECORD, neighbours, Decimal(epsilon), Decimal(delta))
+
+
+def approval(plan: str, *, steps: int = 5, charges: Sequence[Bound] = (bound("1"),)) -> Approval:
+    return Approval(plan, "patients", {"train": Gaussian(Decimal(1), steps)}, tuple(charges), "me")
+
+
+GENESIS = Genesis("north")
+ACCOUNT = Account("patients", (bound("2", "0.0001"),))
+OPEN: list[Payload] = [GENESIS, ACCOUNT, approval(A)]
+RESERVED: list[Payload] = [*OPEN, Context(A, 1, 1, CTX), Reserve(A, 1, "train", 1, 2)]
+RELEASED: list[Payload] = [*RESERVED, Release(A, 1, "train", 1, SUM, 8)]
+SENT: list[Payload] = [*RELEASED, Send(A, 1, "train", CTX, SUM, 8, "server")]
+
+
+def body(state: LedgerState, payload: Payload, *, time: int = 0) -> bytes:
+    """The payload as the next entry of ``state``."""
+    return Entry(state.size + 1, time, state.head, "00" * 16, payload).to_bytes()
+
+
+def folded(payloads: Sequence[Payload]) -> LedgerState:
+    state = LedgerState()
+    for payload in payloads:
+        state = fold(state, body(state, payload))
+    return state
+
+
+SMALL = st.integers(0, 3)
+DRAWS = st.integers(1, 3)
+PLANS = st.sampled_from([A, B])
+STEPS: st.SearchStrategy[Payload] = st.one_of(
+    PLANS.map(lambda plan: Reserve(plan, 1, "train", 1, 2)),
+    st.builds(Reserve, PLANS, SMALL, st.just("train"), DRAWS, st.integers(1, 3)),
+    st.builds(Release, PLANS, SMALL, st.just("train"), DRAWS, st.sampled_from([SUM, SUM2]), SMALL),
+    st.builds(Context, PLANS, SMALL, SMALL, st.sampled_from([CTX, CTX2])),
+    st.builds(
+        Send,
+        PLANS,
+        SMALL,
+        st.just("train"),
+        st.sampled_from([CTX, CTX2]),
+        st.sampled_from([SUM, SUM2]),
+        SMALL,
+        st.just("server"),
+    ),
+    st.builds(
+        approval,
+        PLANS,
+        charges=st.sampled_from(["0.7", "1", "1.5"]).map(lambda epsilon: [bound(epsilon)]),
+    ),
+)
+
+
+@settings(max_examples=200)
+@given(steps=st.lists(st.one_of(STEPS, PAYLOADS), max_size=30))
+def test_no_sequence_of_entries_overspends(steps: list[Payload]) -> None:
+    """Whatever is tried in whatever order, integers and charges stay within what was granted."""
+    state = folded(OPEN)
+    for payload in steps:
+        with contextlib.suppress(PrivacyError):
+            state = fold(state, body(state, payload))
+
+    for account in state.accounts.values():
+        for limit in account.limits:
+            assert limit.guarantee.covers(account.charged[limit.relation])
+    for plan in state.plans.values():
+        for part in plan.components.values():
+            spent = [draw.steps for draws in part.reserves.values() for draw in draws]
+            assert sum(spent) == part.reserved_steps <= part.max_steps
+            assert part.executed_steps <= part.reserved_steps
+            assert set(part.releases) <= set(part.reserves)
+            assert {send.round for send in part.sends.values()} <= set(part.releases)
+            assert set(part.sends) <= set(plan.contexts)
+
+
+@given(steps=st.lists(STEPS, max_size=12))
+def test_a_refused_entry_leaves_no_trace(steps: list[Payload]) -> None:
+    """Folding the accepted bodies from nothing gives the very state that was reached."""
+    state = LedgerState()
+    accepted: list[bytes] = []
+    for payload in [*OPEN, *steps]:
+        candidate = body(state, payload)
+        with contextlib.suppress(PrivacyError):
+            state = fold(state, candidate)
+            accepted.append(candidate)
+    assert fold_all(accepted) == state
+
+
+@pytest.mark.parametrize(
+    ("before", "payload", "error"),
+    [
+        ([], ACCOUNT, LedgerCorruptError),
+        ([GENESIS], GENESIS, LedgerCorruptError),
+        ([GENESIS], approval(A), UnknownEntryError),
+        ([GENESIS], Account("patients", ()), LedgerError),
+        ([GENESIS], Account("patients", (bound("1"), bound("2"))), LedgerError),
+        ([GENESIS, ACCOUNT], ACCOUNT, DuplicateEntryError),
+        ([GENESIS, ACCOUNT], approval(A, charges=[bound("2.001")]), BudgetExceededError),
+        ([GENESIS, ACCOUNT], approval(A, charges=[bound("1", "0.001")]), BudgetExceededError),
+        ([GENESIS, ACCOUNT], approval(A, charges=[]), LedgerError),
+        ([GENESIS, ACCOUNT], approval(A, charges=[bound("1", neighbours=SWAP)]), LedgerError),
+        ([GENESIS, ACCOUNT], approval(A, charges=[bound("1"), bound("1")]), LedgerError),
+        ([GENESIS, ACCOUNT], Approval(A, "patients", {}, (bound("1"),), "me"), LedgerError),
+        (OPEN, approval(A), DuplicateEntryError),
+        (OPEN, approval(B, charges=[bound("1.001")]), BudgetExceededError),
+        (OPEN, Context(B, 1, 1, CTX), UnknownEntryError),
+        (OPEN, Reserve(B, 1, "train", 1, 2), UnknownEntryError),
+        (OPEN, Reserve(A, 1, "count", 1, 2), UnknownEntryError),
+        (OPEN, Reserve(A, 1, "train", 1, 6), BudgetExceededError),
+        (OPEN, Reserve(A, 1, "train", 2, 2), DuplicateEntryError),
+        (OPEN, Release(A, 1, "train", 1, SUM, 8), MissingReserveError),
+        (RESERVED, Context(A, 2, 1, CTX), ReplayedContextError),
+        (RESERVED, Context(A, 1, 1, CTX2), ReplayedContextError),
+        (RESERVED, Context(A, 0, 9, CTX2), ReplayedContextError),
+        (RESERVED, Reserve(A, 1, "train", 1, 2), DuplicateEntryError),
+        (RESERVED, Reserve(A, 2, "train", 1, 4), BudgetExceededError),
+        (RESERVED, Release(A, 1, "train", 2, SUM, 8), MissingReserveError),
+        (RESERVED, Release(A, 2, "train", 1, SUM, 8), MissingReserveError),
+        (RESERVED, Send(A, 1, "train", CTX, SUM, 8, "server"), MissingReleaseError),
+        (
+            [*RESERVED, Reserve(A, 1, "train", 2, 2)],
+            Release(A, 1, "train", 1, SUM, 8),
+            MissingReserveError,
+        ),
+        (RELEASED, Reserve(A, 1, "train", 2, 2), DuplicateEntryError),
+        (RELEASED, Release(A, 1, "train", 1, SUM2, 8), DuplicateEntryError),
+        (RELEASED, Send(A, 1, "train", CTX2, SUM, 8, "server"), UnknownEntryError),
+        (
+            [*RELEASED, Context(A, 2, 1, CTX2)],
+            Send(A, 1, "train", CTX2, SUM, 8, "server"),
+            UnknownEntryError,
+        ),
+        (SENT, Send(A, 1, "train", CTX, SUM2, 8, "server"), DuplicateEntryError),
+    ],
+)
+def test_an_entry_that_breaks_a_rule_is_refused(
+    before: Sequence[Payload], payload: Payload, error: type[PrivacyError]
+) -> None:
+    """Each rule of the ledger has its own error."""
+    state = folded(before)
+    with pytest.raises(error):
+        fold(state, body(state, payload))
+
+
+@pytest.mark.parametrize("payload", [RELEASED[-1], SENT[-1], Note("self-test", {"passed": True})])
+def test_the_same_again_spends_nothing(payload: Payload) -> None:
+    """A repeated release or send, like a note, changes no number."""
+    state = folded(SENT)
+    assert fold(state, body(state, payload)).plans == state.plans
+
+
+def test_a_retry_sends_the_same_release_under_a_new_context() -> None:
+    """A new attempt of a round needs no new draw."""
+    retry: list[Payload] = [Context(A, 1, 2, CTX2), Send(A, 1, "train", CTX2, SUM2, 8, "server")]
+    state = folded([*SENT, *retry])
+    assert state.plans[A].components["train"].reserved_steps == 2
+    assert len(state.plans[A].components["train"].sends) == 2
+
+
+def test_the_state_answers_what_the_client_asks() -> None:
+    """Draws, releases, sends, contexts and the last round are looked up by plan."""
+    state = folded(SENT)
+    assert state.reserved(A, 1, "train") == (RESERVED[-1],)
+    assert state.released(A, 1, "train") == RELEASED[-1]
+    assert state.sent(A, "train", bytes.fromhex(CTX)) == SENT[-1]
+    assert state.seen_contexts(A) == {bytes.fromhex(CTX)}
+    assert state.last_round(A) == (1, 1)
+    assert state.reserved(B, 1, "train") == ()
+    assert state.released(B, 1, "train") is None
+    assert state.sent(B, "train", b"") is None
+    assert state.seen_contexts(B) == frozenset()
+    assert state.last_round(B) is None
+
+
+@pytest.mark.parametrize("drop", range(len(SENT) - 1))
+def test_a_dropped_entry_is_noticed(drop: int) -> None:
+    """Without any one entry but the last, the chain does not fold."""
+    bodies: list[bytes] = []
+    state = LedgerState()
+    for payload in SENT:
+        bodies.append(body(state, payload))
+        state = fold(state, bodies[-1])
+    with pytest.raises(LedgerCorruptError):
+        fold_all(bodies[:drop] + bodies[drop + 1 :])
+
+
+def test_time_does_not_run_backwards() -> None:
+    """An entry older than the one before is damage."""
+    state = fold(LedgerState(), body(LedgerState(), GENESIS, time=10))
+    with pytest.raises(LedgerCorruptError, match="time"):
+        fold(state, body(state, ACCOUNT, time=9))

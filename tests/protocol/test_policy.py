@@ -1,0 +1,232 @@
+"""Every row of the adversary table that a proposed round can be: who asks for it is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from protocol.config import Deadlines, Kem, Recovery, SignedConfig
+from protocol.errors import AbortCode, AbortError, MalformedMessageError, OutOfOrderError
+from protocol.fixed_point import Block, Encoding
+from protocol.history import MemoryHistory
+from protocol.identity import region_uid
+from protocol.region import State
+from tests.protocol.builders import LATER, NAMES, Federation, identity, registry_of
+
+FEDERATION = Federation(4)
+ME = FEDERATION.names[0]
+CONFIG = FEDERATION.config
+OUTSIDER = region_uid("outsider")
+HASH = b"\x0f" * 32
+QUARTER = Fraction(1, 4)
+ISOLATING = (Fraction(97, 100), Fraction(1, 100), Fraction(1, 100), Fraction(1, 100))
+UNLIKE_THE_PLAN = (Fraction(1, 2), Fraction(1, 6), Fraction(1, 6), Fraction(1, 6))
+
+
+def cohort_of(*uids: bytes) -> dict[str, Any]:
+    """Return the changes that make a round of these regions, with equal weights."""
+    count = len(uids)
+    return {
+        "cohort": tuple(sorted(uids)),
+        "weights": (Fraction(1, count),) * count,
+        "threshold": count,
+        "min_cohort": count,
+        "min_survivors": count,
+    }
+
+
+def counts(threshold: int, min_survivors: int, min_cohort: int) -> dict[str, Any]:
+    return {"threshold": threshold, "min_survivors": min_survivors, "min_cohort": min_cohort}
+
+
+WRAPPING = replace(CONFIG.encoding, qmax=2**29)
+MINE, PEERS = region_uid(ME), FEDERATION.uids
+
+# (what the server tries, changes to the round, changes to the region's rules, the code)
+TABLE: list[tuple[str, dict[str, Any], dict[str, Any], AbortCode]] = [
+    ("registry of the server's own", {"registry_hash": HASH}, {}, AbortCode.REGISTRY_MISMATCH),
+    ("another plan", {"plan_hash": HASH}, {}, AbortCode.PLAN_MISMATCH),
+    ("a model made to leak", {"model_hash": HASH}, {}, AbortCode.MODEL_MISMATCH),
+    ("coordinates permuted", {"layout_hash": HASH}, {}, AbortCode.LAYOUT_MISMATCH),
+    ("a round without me", cohort_of(*PEERS[1:]), {}, AbortCode.BAD_COHORT),
+    ("a sybil", cohort_of(*PEERS[:3], b"\x42" * 16), {}, AbortCode.UNKNOWN_REGION),
+    ("a region beyond the plan", cohort_of(*PEERS, OUTSIDER), {}, AbortCode.BAD_COHORT),
+    ("a region left out", cohort_of(*PEERS[:3]), {}, AbortCode.BAD_COHORT),
+    ("a cohort of two", cohort_of(*PEERS[:2]), {}, AbortCode.COHORT_TOO_SMALL),
+    ("a cohort of one", cohort_of(MINE), {}, AbortCode.COHORT_TOO_SMALL),
+    ("my own floor", {}, {"min_cohort": 5}, AbortCode.COHORT_TOO_SMALL),
+    ("a threshold of one", counts(1, 4, 4), {}, AbortCode.BAD_THRESHOLD),
+    ("a threshold of half", counts(2, 4, 4), {}, AbortCode.BAD_THRESHOLD),
+    ("a threshold above the cohort", counts(5, 5, 5), {}, AbortCode.BAD_THRESHOLD),
+    ("a sum without one region", counts(3, 3, 4), {}, AbortCode.BAD_THRESHOLD),
+    ("survivors below the threshold", counts(4, 3, 4), {}, AbortCode.BAD_THRESHOLD),
+    ("a start without one region", counts(4, 4, 3), {}, AbortCode.BAD_THRESHOLD),
+    ("more colluders than honest", {"assumed_colluders": 4}, {}, AbortCode.BAD_THRESHOLD),
+    ("too many colluders to hide from", {"assumed_colluders": 2}, {}, AbortCode.BAD_WEIGHTS),
+    ("fewer colluders than I fear", {}, {"assumed_colluders": 1}, AbortCode.BAD_COHORT),
+    ("all the weight on one", {"weights": ISOLATING}, {}, AbortCode.BAD_WEIGHTS),
+    ("weights unlike the plan", {"weights": UNLIKE_THE_PLAN}, {}, AbortCode.BAD_WEIGHTS),
+    (
+        "a plan that isolates one",
+        {"weights": ISOLATING},
+        {"weights": dict(zip(PEERS, ISOLATING, strict=True))},
+        AbortCode.BAD_WEIGHTS,
+    ),
+    ("a share above my limit", {}, {"max_weight": Fraction(1, 5)}, AbortCode.BAD_WEIGHTS),
+    (
+        "16 bits",
+        {"encoding": replace(CONFIG.encoding, bits=16, qmax=1)},
+        {},
+        AbortCode.BAD_ENCODING,
+    ),
+    ("a sum that wraps", {"encoding": WRAPPING}, {"encoding": WRAPPING}, AbortCode.BAD_ENCODING),
+    (
+        "a range that reveals one coordinate",
+        {"encoding": replace(CONFIG.encoding, blocks=(Block(1, 1.0), Block(4, 1e-9)))},
+        {},
+        AbortCode.BAD_ENCODING,
+    ),
+    (
+        "another number of coordinates",
+        {"encoding": Encoding.for_regions(4, bits=32, blocks=(Block(6, 1.0),))},
+        {},
+        AbortCode.BAD_ENCODING,
+    ),
+    (
+        "a plain key agreement",
+        {},
+        {"kems": frozenset({Kem.X25519_ML_KEM_768})},
+        AbortCode.KEM_DOWNGRADE,
+    ),
+    ("the hybrid, not in this version", {"kem": Kem.X25519_ML_KEM_768}, {}, AbortCode.UNSUPPORTED),
+    ("recovery I did not allow", {"recovery": Recovery.SHARES}, {}, AbortCode.RECOVERY_REFUSED),
+    (
+        "recovery, not in this version",
+        {"recovery": Recovery.SHARES},
+        {"recoveries": frozenset(Recovery)},
+        AbortCode.UNSUPPORTED,
+    ),
+    ("rotation, not in this version", {"rotation_seed": HASH}, {}, AbortCode.UNSUPPORTED),
+    ("noise, not in this version", {"noise_sigma": 3.0}, {}, AbortCode.BAD_NOISE),
+    (
+        "a wait without end",
+        {"deadlines": Deadlines(advertise_s=1, masked_s=2**32 - 1)},
+        {},
+        AbortCode.BAD_DEADLINES,
+    ),
+    (
+        "an expired peer",
+        {"registry_hash": (expired := registry_of((*NAMES[:4], "outsider"), not_after=1)).hash},
+        {"registry": expired},
+        AbortCode.EXPIRED,
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("config", "rules", "code"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE]
+)
+def test_a_round_against_the_rules_is_refused(
+    config: dict[str, Any], rules: dict[str, Any], code: AbortCode
+) -> None:
+    """The region names the check that failed, leaves the round and has remembered nothing."""
+    history = MemoryHistory()
+    region = FEDERATION.region(ME, history=history, **rules)
+    with pytest.raises(AbortError) as caught:
+        region.start(FEDERATION.signed(**config))
+    assert caught.value.code is code
+    assert region.state is State.ABORTED
+    assert history.latest(CONFIG.plan_hash) is None
+
+
+def test_the_honest_round_is_accepted() -> None:
+    """The table's rows fail for what they change, not for what they start from."""
+    history = MemoryHistory()
+    region = FEDERATION.region(ME, history=history)
+    region.start(FEDERATION.signed())
+    assert region.state is State.ADVERTISED
+    assert region.config == CONFIG
+    assert region.context == CONFIG.context()
+    assert history.latest(CONFIG.plan_hash) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda: SignedConfig.sign(CONFIG, identity("outsider")),
+        lambda: SignedConfig(CONFIG, bytes(64)),
+        lambda: replace(
+            SignedConfig.sign(CONFIG, identity("server")), config=replace(CONFIG, attempt=1)
+        ),
+    ],
+    ids=["another key", "no signature", "changed after signing"],
+)
+def test_a_round_that_the_server_did_not_sign_is_refused(
+    forge: Callable[[], SignedConfig],
+) -> None:
+    """Only the key that the registry names can propose a round."""
+    with pytest.raises(AbortError, match="bad_signature"):
+        FEDERATION.region(ME).start(forge().to_bytes())
+
+
+def test_an_expired_server_is_refused() -> None:
+    """The server's keys have a date, too."""
+    with pytest.raises(AbortError, match="expired"):
+        FEDERATION.region(ME, now=LATER).start(FEDERATION.signed())
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "code"),
+    [
+        ({}, {}, AbortCode.REPLAYED_CONTEXT),
+        ({}, {"round_": 2}, AbortCode.STALE_ROUND),
+        ({"attempt": 1}, {"attempt": 0}, AbortCode.STALE_ROUND),
+        ({}, {"deadlines": Deadlines(advertise_s=1, masked_s=1)}, AbortCode.STALE_ROUND),
+        ({"round_": 7, "attempt": 9}, {"round_": 7, "attempt": 8}, AbortCode.STALE_ROUND),
+    ],
+    ids=["replay", "older round", "older attempt", "same place, other round", "far attempt"],
+)
+def test_a_round_is_taken_once_and_in_order(
+    first: dict[str, Any], second: dict[str, Any], code: AbortCode
+) -> None:
+    """After a restart, with a new `RegionRound`, the history still refuses."""
+    history = MemoryHistory()
+    FEDERATION.region(ME, history=history).start(FEDERATION.signed(**first))
+    with pytest.raises(AbortError) as caught:
+        FEDERATION.region(ME, history=history).start(FEDERATION.signed(**second))
+    assert caught.value.code is code
+
+
+def test_later_attempts_and_rounds_are_taken() -> None:
+    """(round, attempt) grows: a second attempt of a round, then the next round."""
+    history = MemoryHistory()
+    for place in {"attempt": 0}, {"attempt": 1}, {"round_": 4, "attempt": 0}:
+        FEDERATION.region(ME, history=history).start(FEDERATION.signed(**place))
+
+
+def test_a_stranger_has_no_round() -> None:
+    """An identity that the registry does not know cannot even begin."""
+    with pytest.raises(AbortError, match="unknown_region"):
+        FEDERATION.region("stranger")
+
+
+def test_a_policy_for_two_is_no_policy() -> None:
+    """In a cohort of two each region reads the other off the sum."""
+    with pytest.raises(ValueError, match="min_cohort"):
+        replace(FEDERATION.policy, min_cohort=2)
+
+
+def test_garbage_aborts_the_round() -> None:
+    """Bytes that are no configuration end it like any other refusal."""
+    region = FEDERATION.region(ME)
+    with pytest.raises(MalformedMessageError):
+        region.start(b"FSA1 but not really")
+    assert region.state is State.ABORTED
+    with pytest.raises(OutOfOrderError):
+        region.start(FEDERATION.signed())
+    with pytest.raises(OutOfOrderError):
+        _ = region.config
