@@ -4,10 +4,14 @@ The simulator calls the same function with ``approved_by = simulation``; there i
 charge an account, and nothing trains without it.
 """
 
+from collections.abc import Callable
+
 from client.errors import ApprovalRefusedError, NotApprovedError
 from client.folder import RegionFolder, write_durably
 from client.materials import Materials, load_materials
 from client.policy import Policy
+from distillation.model_files import ModelFiles
+from distillation.teacher import ClassifierTeacher
 from privacy.errors import LineageRefusedError
 from privacy.ledger import Ledger
 from privacy.lineage import admit
@@ -16,7 +20,12 @@ from protocol.identity import Registry, region_uid
 
 
 def approve(
-    folder: RegionFolder, plan_bytes: bytes, *, ledger: Ledger, approved_by: str
+    folder: RegionFolder,
+    plan_bytes: bytes,
+    *,
+    ledger: Ledger,
+    approved_by: str,
+    load_teacher: Callable[[ModelFiles], ClassifierTeacher] = ClassifierTeacher.load,
 ) -> Materials:
     """Check a plan against policy, artifacts and records; charge the account; sign.
 
@@ -28,6 +37,7 @@ def approve(
         plan_bytes: The plan's canonical JSON.
         ledger: The region's ledger.
         approved_by: Who read and approved it.
+        load_teacher: Loads a checked teacher.
 
     Returns:
         The materials that were checked, ready to train with.
@@ -41,7 +51,7 @@ def approve(
     policy = Policy.load(folder.policy)
     plan = Plan.from_bytes(plan_bytes)
     check_policy(policy, plan, registry_sha256=_registry(folder).hash.hex())
-    materials = load_materials(folder, policy, plan)
+    materials = load_materials(folder, policy, plan, load_teacher=load_teacher)
     ledger.admit_plan(plan, policy.region, approved_by, lineage=policy.lineage)
     write_durably(folder.plan, plan_bytes)
     signature = folder.identity().sign(

@@ -27,7 +27,7 @@ from privacy.plan import TRAIN, Plan
 from protocol.config import SignedConfig
 from protocol.envelope import Envelope, MessageKind
 from protocol.errors import OutOfOrderError
-from protocol.identity import Identity, Registry
+from protocol.identity import Identity, Registry, region_uid
 from protocol.messages import Collect, Pending
 from protocol.outcome import published_mean
 from protocol.policy import RegionPolicy
@@ -83,6 +83,11 @@ class RegionHandler:
         self._round: RegionRound | None = None
         self._delta: Future[Vector] | None = None
         self._sent: Envelope | None = None
+
+    @property
+    def uid(self) -> bytes:
+        """The region's 16 bytes on the wire."""
+        return region_uid(self._training.region)
 
     def handle(self, kind: MessageKind, request: Envelope) -> Envelope:
         """Answer one message.

@@ -4,11 +4,10 @@ Whatever is wrong with them is found here, in the region, before a plan is appro
 progress never fails in a way that depends on the data.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from distillation.records import Columns, Records, check_labels, check_public_size, read_records
 
 from client.errors import ApprovalRefusedError
 from client.folder import RegionFolder
@@ -18,6 +17,7 @@ from distillation.labels import LabelCache, LabelSource
 from distillation.model_files import ModelFiles, locate
 from distillation.objectives import Targets
 from distillation.recipe import Recipe
+from distillation.records import Columns, Records, check_labels, check_public_size, read_records
 from distillation.students import MeanPoolClassifier, load_classifier
 from distillation.teacher import ClassifierTeacher, load_tokenizer
 from distillation.tokens import Tokens, tokenize
@@ -70,8 +70,20 @@ class Materials:
         return Workbench(self.part.inputs(self.tokens), Targets(log_probs, reference, mask))
 
 
-def load_materials(folder: RegionFolder, policy: Policy, plan: Plan) -> Materials:
+def load_materials(
+    folder: RegionFolder,
+    policy: Policy,
+    plan: Plan,
+    *,
+    load_teacher: Callable[[ModelFiles], ClassifierTeacher] = ClassifierTeacher.load,
+) -> Materials:
     """Load and check the artifacts and the records.
+
+    Args:
+        folder: The region's folder.
+        policy: Its policy.
+        plan: The plan whose artifacts these should be.
+        load_teacher: Loads a checked teacher; a simulation loads it once for all regions.
 
     Raises:
         ApprovalRefusedError: If an artifact is not the one that the plan names.
@@ -96,7 +108,7 @@ def load_materials(folder: RegionFolder, policy: Policy, plan: Plan) -> Material
             ("layout", part.layout.hash.hex(), plan.artifacts.layout),
         ]
     )
-    teacher = ClassifierTeacher.load(teacher_files)
+    teacher = load_teacher(teacher_files)
     records = _records(folder, policy)
     check_labels(records, teacher.outcomes)
     check_public_size(records, policy.region, plan.region(policy.region).public_size)

@@ -1,7 +1,7 @@
 """The federation's model as this region computes it: it believes sums, not models.
 
 Each round the coordinator publishes the integer sum. The region decodes it, applies the plan's
-optimiser itself, and takes part in the next round only on the model that it got. That gives all
+optimizer itself, and takes part in the next round only on the model that it got. That gives all
 regions the same model; it does not say who contributed what (see docs/threat-model.md).
 """
 
@@ -24,7 +24,7 @@ class ModelChain:
 
     Attributes:
         next_round: Index of the round that this model is for.
-        model: Weights and the optimiser's memory.
+        model: Weights and the optimizer's memory.
     """
 
     next_round: int

@@ -40,7 +40,7 @@ class ServerOptimizer:
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """The trained tensors after some rounds, with what the server optimiser remembers.
+    """The trained tensors after some rounds, with what the server optimizer remembers.
 
     Attributes:
         weights: (d,), float32.

@@ -1,4 +1,4 @@
-"""What a plan says about rounds, in the terms of the secure sum and of the server's optimiser.
+"""What a plan says about rounds, in the terms of the secure sum and of the server's optimizer.
 
 Coordinator and regions read the same plan with the same code; a region never takes these from the
 coordinator.
@@ -26,8 +26,8 @@ def weights_of(plan: Plan) -> Mapping[bytes, Fraction]:
 
 
 def optimizer_of(plan: Plan) -> ServerOptimizer:
-    """Return the plan's server optimiser."""
+    """Return the plan's server optimizer."""
     return ServerOptimizer(
-        learning_rate=float(plan.optimiser.learning_rate),
-        momentum=float(plan.optimiser.momentum),
+        learning_rate=float(plan.optimizer.learning_rate),
+        momentum=float(plan.optimizer.momentum),
     )

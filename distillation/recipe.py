@@ -10,8 +10,8 @@ from decimal import Decimal, InvalidOperation
 
 from distillation.dp.trainer import LocalOptimizer
 from distillation.errors import ArtifactError
+from distillation.kinds import Task, Train
 from distillation.objectives import Objective
-from distillation.trained_part import Train
 from privacy.canonical import dumps, loads
 
 _KIND = "stillroom/recipe/v1"
@@ -26,15 +26,15 @@ class Recipe:
     """Public constants of local training.
 
     Attributes:
-        task: ``classification``.
+        task: What the student does.
         train: Which tensors are trained.
         max_tokens: Longest record, in tokens.
         objective: Weights and temperature.
-        optimizer: Local optimiser.
+        optimizer: Local optimizer.
         template: How a record becomes the teacher's input; empty: as it is.
     """
 
-    task: str
+    task: Task
     train: Train
     max_tokens: int
     objective: Objective
@@ -46,7 +46,7 @@ class Recipe:
         return dumps(
             {
                 "kind": _KIND,
-                "task": self.task,
+                "task": self.task.value,
                 "train": self.train.value,
                 "max_tokens": self.max_tokens,
                 "template": self.template,
@@ -92,7 +92,7 @@ class Recipe:
             for key in ("soft", "hard", "label", "temperature", "learning_rate", "momentum")
         }
         return cls(
-            task=str(found["task"]),
+            task=Task(str(found["task"])),
             train=Train(str(found["train"])),
             max_tokens=int(str(found["max_tokens"])),
             template=str(found["template"]),

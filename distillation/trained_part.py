@@ -8,25 +8,18 @@ have in the whole student.
 import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from enum import StrEnum
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from distillation.batch_independence import IndependentForward
+from distillation.kinds import Train
 from distillation.layout import Layout, Vector
 from distillation.students import MeanPoolClassifier, encoder_layers, pool
 from distillation.tokens import Batch, Tokens, fixed_batches
 
 _ROWS = 32
-
-
-class Train(StrEnum):
-    """Which tensors are trained privately."""
-
-    HEAD = "head"
-    LAST = "last"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,9 +26,9 @@ from privacy.lineage import Declaration
 from privacy.plan_terms import (
     Artifacts,
     Component,
-    OptimiserName,
+    OptimizerName,
+    OptimizerTerms,
     RegionTerms,
-    ServerOptimiser,
     SumTerms,
     require_positive,
 )
@@ -37,10 +37,10 @@ __all__ = [
     "TRAIN",
     "Artifacts",
     "Component",
-    "OptimiserName",
+    "OptimizerName",
+    "OptimizerTerms",
     "Plan",
     "RegionTerms",
-    "ServerOptimiser",
     "SumTerms",
     "slack_rounds",
 ]
@@ -65,7 +65,7 @@ class Plan:
         local_steps: Noised steps of a region in one round.
         regions: The cohort, ascending by name; the weights add up to 1.
         sum: How updates are added up.
-        optimiser: What becomes of the sum.
+        optimizer: What becomes of the sum.
         artifacts: What travels beside the plan.
         teacher: Where the teacher comes from.
     """
@@ -81,7 +81,7 @@ class Plan:
     local_steps: int
     regions: tuple[RegionTerms, ...]
     sum: SumTerms
-    optimiser: ServerOptimiser
+    optimizer: OptimizerTerms
     artifacts: Artifacts
     teacher: Declaration
 
@@ -105,9 +105,10 @@ class Plan:
         local_steps: int,
         sample_rate: Fraction,
         public_sizes: Mapping[str, int],
+        weights: Mapping[str, Fraction],
         max_records_per_unit: Mapping[str, int],
         sum_terms: SumTerms,
-        optimiser: ServerOptimiser,
+        optimizer: OptimizerTerms,
         artifacts: Artifacts,
         teacher: Declaration,
     ) -> Self:
@@ -123,10 +124,11 @@ class Plan:
             rounds: Rounds of the study; 5 % more, at least one, are added as slack.
             local_steps: Noised steps of a region in one round.
             sample_rate: Chance that one unit is in one step.
-            public_sizes: By region; the weights are proportional to them.
+            public_sizes: By region.
+            weights: Each region's share of the mean; they add up to 1.
             max_records_per_unit: By region; 1 where it is not named.
             sum_terms: How updates are added up.
-            optimiser: What becomes of the sum.
+            optimizer: What becomes of the sum.
             artifacts: What travels beside the plan.
             teacher: Where the teacher comes from.
 
@@ -145,13 +147,12 @@ class Plan:
             neighbours=neighbours,
         )
         train = Component(TRAIN, noise_multiplier, sample_rate, steps)
-        total = sum(public_sizes.values())
         regions = tuple(
             RegionTerms(
                 name=name,
                 public_size=public_sizes[name],
                 max_records_per_unit=max_records_per_unit.get(name, 1),
-                weight=Fraction(public_sizes[name], total),
+                weight=weights[name],
                 components=(train,),
             )
             for name in sorted(public_sizes)
@@ -168,7 +169,7 @@ class Plan:
             local_steps=local_steps,
             regions=regions,
             sum=sum_terms,
-            optimiser=optimiser,
+            optimizer=optimizer,
             artifacts=artifacts,
             teacher=teacher,
         )
@@ -213,7 +214,7 @@ class Plan:
             "local_steps": self.local_steps,
             "regions": [region.to_json() for region in self.regions],
             "sum": self.sum.to_json(),
-            "optimiser": self.optimiser.to_json(),
+            "optimizer": self.optimizer.to_json(),
             "artifacts": self.artifacts.to_json(),
             "teacher": self.teacher.to_json(),
         }
@@ -264,7 +265,7 @@ class Plan:
             local_steps=fields.integer("local_steps", least=1),
             regions=tuple(map(RegionTerms.from_fields, fields.objects("regions"))),
             sum=SumTerms.from_fields(fields.object("sum")),
-            optimiser=ServerOptimiser.from_fields(fields.object("optimiser")),
+            optimizer=OptimizerTerms.from_fields(fields.object("optimizer")),
             artifacts=Artifacts.from_fields(fields.object("artifacts")),
             teacher=Declaration.from_fields(fields.object("teacher")),
         )

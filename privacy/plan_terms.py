@@ -1,4 +1,4 @@
-"""The parts of a plan: components, regions, the sum, the optimiser, the artifacts.
+"""The parts of a plan: components, regions, the sum, the optimizer, the artifacts.
 
 Each is a value that cannot be wrong by itself; whether they fit together is ``plan``'s matter.
 All are read by ``from_fields``, which raises ``MalformedDocumentError`` for what is no such part
@@ -22,7 +22,7 @@ from privacy.events import SampledGaussian
 from privacy.fields import Fields, decimal_text
 
 
-class OptimiserName(StrEnum):
+class OptimizerName(StrEnum):
     """How both sides turn the published sum into the next student."""
 
     SGD = "sgd"
@@ -178,7 +178,7 @@ class SumTerms:
 
 
 @dataclass(frozen=True, slots=True)
-class ServerOptimiser:
+class OptimizerTerms:
     """How the published sum becomes the next student, on both sides.
 
     Attributes:
@@ -187,7 +187,7 @@ class ServerOptimiser:
         momentum: Its memory of earlier rounds, in [0, 1).
     """
 
-    name: OptimiserName
+    name: OptimizerName
     learning_rate: Decimal
     momentum: Decimal
 
@@ -207,13 +207,13 @@ class ServerOptimiser:
     @classmethod
     def from_fields(cls, fields: Fields) -> Self:
         """Read what ``to_json`` wrote."""
-        optimiser = cls(
-            name=fields.choice("name", OptimiserName),
+        optimizer = cls(
+            name=fields.choice("name", OptimizerName),
             learning_rate=fields.decimal("learning_rate"),
             momentum=fields.decimal("momentum"),
         )
         fields.close()
-        return optimiser
+        return optimizer
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,7 @@ class CoordinatorRound:
         """
         message = Advertise.from_bytes(advert)
         self._require(Phase.KEYS)
-        check_advert(message, config=self.config, registry=self._registry)
+        check_advert(message, config=self.config, context=self._context, registry=self._registry)
         if message.uid in self._adverts:
             raise OutOfOrderError(f"{self._name(message.uid)} sent its keys before; a replay?")
         if any(message.x25519_key == known.x25519_key for known in self._adverts.values()):

@@ -165,7 +165,6 @@ class Registry:
 
     def __post_init__(self) -> None:
         require_range("an epoch", self.epoch, most=(1 << 32) - 1)
-        require_range("the number of regions", len(self.regions), least=1, most=MAX_REGIONS)
         require_range("a quorum", self.quorum, least=1, most=len(self.regions))
         require_ascending(tuple(record.uid for record in self.regions))
         require_range("server_not_after", self.server_not_after, most=_MAX_TIME)

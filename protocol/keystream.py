@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from numpy.typing import NDArray
 
 BLOCK_BYTES = 1 << 18  # 256 KiB: keystream and words stay in the second-level cache
+_ZEROS = memoryview(bytes(BLOCK_BYTES))  # read-only, shared by every stream
 
 
 def derive(secret: bytes, *, info: bytes, size: int = 32) -> bytes:
@@ -25,7 +26,7 @@ def derive(secret: bytes, *, info: bytes, size: int = 32) -> bytes:
 class Keystream:
     """The AES-256-CTR stream of one key, read once from its start."""
 
-    __slots__ = ("_cipher", "_zeros")
+    __slots__ = ("_cipher",)
 
     def __init__(self, key: bytes) -> None:
         """Start the stream.
@@ -39,7 +40,6 @@ class Keystream:
         if len(key) != 32:
             raise ValueError(f"expected an AES-256 key of 32 bytes, got {len(key)}")
         self._cipher = Cipher(algorithms.AES256(key), modes.CTR(bytes(16))).encryptor()
-        self._zeros = memoryview(bytes(BLOCK_BYTES))
 
     def fill(self, out: NDArray[np.uint8]) -> None:
         """Overwrite ``out``, at most 256 KiB, contiguous, with the next bytes.
@@ -49,7 +49,7 @@ class Keystream:
         """
         if out.nbytes > BLOCK_BYTES:
             raise ValueError(f"expected at most {BLOCK_BYTES} bytes at a time, got {out.nbytes}")
-        self._cipher.update_into(self._zeros[: out.nbytes], out.data)
+        self._cipher.update_into(_ZEROS[: out.nbytes], out.data)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Keystream is a secret: it cannot be copied or stored")

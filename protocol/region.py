@@ -242,7 +242,9 @@ class RegionRound:
                 "expected this region's own advert, byte for byte; the server changed or lost it",
             )
         for advert in roster.adverts:
-            check_advert(advert, config=config, registry=self._policy.registry)
+            check_advert(
+                advert, config=config, context=self._context, registry=self._policy.registry
+            )
         keys = {advert.x25519_key for advert in roster.adverts}
         if len(keys) != len(roster.adverts):
             raise AbortError(
@@ -256,14 +258,16 @@ class RegionRound:
             )
 
 
-def check_advert(advert: Advertise, *, config: RoundConfig, registry: Registry) -> None:
-    """Check one advert against the round; both sides do.
+def check_advert(
+    advert: Advertise, *, config: RoundConfig, context: bytes, registry: Registry
+) -> None:
+    """Check one advert against the round, whose context is given; both sides do.
 
     Raises:
         AbortError: ``wrong_context``, ``unknown_region``, ``malformed`` (a KEM key that the round
             has no use for, or none where it needs one) or ``bad_signature``, with the uid.
     """
-    if advert.context != config.context():
+    if advert.context != context:
         raise AbortError(
             AbortCode.WRONG_CONTEXT, "expected an advert for this round", uid=advert.uid
         )

@@ -23,7 +23,7 @@ class Checkpoint:
         plan_hash: Of the plan that is being run, hex.
         finished: Number of finished rounds; the next round has this index.
         attempt: Number of attempts already made of the next round.
-        model: The student's trained tensors and the optimiser's memory.
+        model: The student's trained tensors and the optimizer's memory.
         outcome: The last round's signed outcome; empty before the first.
         words: That round's published integer sum as bytes; empty before the first.
     """

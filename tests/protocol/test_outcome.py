@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import Any
 
@@ -47,12 +48,12 @@ def test_any_other_sum_is_refused(message: Outcome, data: bytes, code: AbortCode
     assert caught.value.code is code
 
 
-def test_a_sum_of_another_size_is_refused_though_it_was_signed() -> None:
-    """The round says how many words there are."""
-    short = Outcome.of(WORDS[:5], context=CONFIG.context(), survivors=CONFIG.cohort)
-    signed = short.signed_by(identity("server")).to_bytes()
+@pytest.mark.parametrize("size", [1, 20, 21, 23])
+def test_a_sum_of_another_size_is_refused_though_it_was_signed(size: int) -> None:
+    """The round says how many words there are; half a word is none."""
+    short = outcome(size_bytes=size, sum_sha256=hashlib.sha256(DATA[:size]).digest())
     with pytest.raises(AbortError, match="bad_length"):
-        published_mean(signed, DATA[:20], config=CONFIG, registry=REGISTRY)
+        published_mean(short.to_bytes(), DATA[:size], config=CONFIG, registry=REGISTRY)
 
 
 def test_garbage_is_malformed() -> None:

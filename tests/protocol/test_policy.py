@@ -53,6 +53,12 @@ TABLE: list[tuple[str, dict[str, Any], dict[str, Any], AbortCode]] = [
     ("a model made to leak", {"model_hash": HASH}, {}, AbortCode.MODEL_MISMATCH),
     ("coordinates permuted", {"layout_hash": HASH}, {}, AbortCode.LAYOUT_MISMATCH),
     ("a round without me", cohort_of(*PEERS[1:]), {}, AbortCode.BAD_COHORT),
+    (
+        "a plan without me",
+        cohort_of(*PEERS[1:]),
+        {"weights": dict.fromkeys(PEERS[1:], Fraction(1, 3))},
+        AbortCode.BAD_COHORT,
+    ),
     ("a sybil", cohort_of(*PEERS[:3], b"\x42" * 16), {}, AbortCode.UNKNOWN_REGION),
     ("a region beyond the plan", cohort_of(*PEERS, OUTSIDER), {}, AbortCode.BAD_COHORT),
     ("a region left out", cohort_of(*PEERS[:3]), {}, AbortCode.BAD_COHORT),
@@ -174,9 +180,11 @@ def test_a_round_that_the_server_did_not_sign_is_refused(
 
 
 def test_an_expired_server_is_refused() -> None:
-    """The server's keys have a date, too."""
+    """The server's keys have a date of their own."""
+    registry = registry_of((*NAMES[:4], "outsider"), not_after=LATER + 1)
+    region = FEDERATION.region(ME, now=LATER, registry=registry)
     with pytest.raises(AbortError, match="expired"):
-        FEDERATION.region(ME, now=LATER).start(FEDERATION.signed())
+        region.start(FEDERATION.signed(registry_hash=registry.hash))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from protocol.errors import AbortCode, AbortError, OutOfOrderError
+from protocol.identity import region_uid
 from protocol.messages import Advertise, Masked, Roster
 from protocol.region import RegionRound, State
 from protocol.wire import KEM_KEY_BYTES
@@ -71,6 +72,13 @@ def sybil(roster: Roster) -> bytes:
     return with_advert(roster, advert.signed_by(identity(COLLUDER)))
 
 
+def outside_the_cohort(roster: Roster) -> bytes:
+    """A region of the registry, but not of the plan."""
+    uid = region_uid("outsider")
+    advert = replace(advert_of(roster, COLLUDER), uid=uid, x25519_key=b"\x05" * 32)
+    return with_advert(roster, advert.signed_by(identity("outsider")))
+
+
 def another_round(roster: Roster) -> bytes:
     context = b"\x0c" * 32
     adverts = tuple(replace(advert, context=context) for advert in roster.adverts)
@@ -87,6 +95,7 @@ ATTACKS: list[tuple[Attack, AbortCode, str | None]] = [
     (low_order_point, AbortCode.MALFORMED, COLLUDER),
     (kem_key_without_a_use, AbortCode.MALFORMED, COLLUDER),
     (sybil, AbortCode.UNKNOWN_REGION, None),
+    (outside_the_cohort, AbortCode.UNKNOWN_REGION, None),
     (another_round, AbortCode.WRONG_CONTEXT, None),
 ]
 

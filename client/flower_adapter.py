@@ -1,0 +1,102 @@
+"""The region's edge to Flower, and the only place where a reply is made.
+
+A reply holds one `ConfigRecord` with one value, the message, and the chunks of the vector where
+there is one; nothing is counted, no metric, no number of examples. Flower would send an
+exception's text to the server, so none gets that far: whatever goes wrong leaves as one of the
+protocol's fixed codes, and the text goes to the region's own log.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
+from flwr.clientapp import ClientApp
+
+from client.errors import ClientError
+from distillation.errors import DistillationError
+from privacy.errors import PrivacyError
+from protocol.envelope import Envelope, MessageKind
+from protocol.errors import AbortCode, MalformedMessageError, ProtocolError
+from protocol.messages import Refusal
+
+_MESSAGE, _CHUNKS = "m", "c"
+
+
+class Handler(Protocol):
+    """What answers for a region."""
+
+    @property
+    def uid(self) -> bytes:
+        """The region's 16 bytes."""
+        ...
+
+    def handle(self, kind: MessageKind, request: Envelope) -> Envelope:
+        """Answer one message."""
+        ...
+
+
+def make_client_app(
+    handler_for: Callable[[Context], Handler], *, report: Callable[[Exception], None]
+) -> ClientApp:
+    """Return the ClientApp that answers the protocol's messages, and no others.
+
+    Args:
+        handler_for: Finds the region of a node.
+        report: Told of every error, in the region; nothing of it leaves.
+    """
+    app = ClientApp()
+
+    def route(kind: MessageKind) -> Callable[[Message, Context], Message]:
+        return lambda message, context: answer(message, kind, handler_for(context), report=report)
+
+    app.train("start")(route(MessageKind.TRAIN_START))
+    app.query("encaps")(route(MessageKind.QUERY_ENCAPS))
+    app.train("masked")(route(MessageKind.TRAIN_MASKED))
+    return app
+
+
+def answer(
+    message: Message, kind: MessageKind, handler: Handler, *, report: Callable[[Exception], None]
+) -> Message:
+    """Return the reply to one message; it never raises."""
+    try:
+        reply = handler.handle(kind, _read(message.content))
+    except ProtocolError as error:
+        report(error)
+        reply = _refusal(handler.uid, error.code)
+    except (ClientError, PrivacyError, DistillationError) as error:
+        report(error)
+        reply = _refusal(handler.uid, AbortCode.REFUSED_LOCALLY)
+    except Exception as error:
+        report(error)
+        reply = _refusal(handler.uid, AbortCode.INTERNAL)
+    return Message(_write(reply), reply_to=message)
+
+
+def _refusal(uid: bytes, code: AbortCode) -> Envelope:
+    return Envelope(Refusal(uid=uid, code=code).to_bytes())
+
+
+def _read(content: RecordDict) -> Envelope:
+    if set(content) - {_MESSAGE, _CHUNKS} or _MESSAGE not in content.config_records:
+        raise MalformedMessageError("expected one message and its chunks, got other records")
+    record = content.config_records[_MESSAGE]
+    body = record.get(_MESSAGE)
+    if list(record) != [_MESSAGE] or not isinstance(body, bytes):
+        raise MalformedMessageError("expected one value of bytes in the message's record")
+    arrays = content.array_records.get(_CHUNKS, ArrayRecord())
+    if sorted(arrays) != list(arrays):
+        raise MalformedMessageError("expected the chunks in order")
+    return Envelope(body, tuple(array.data for array in arrays.values()))
+
+
+def _write(reply: Envelope) -> RecordDict:
+    content = RecordDict({_MESSAGE: ConfigRecord({_MESSAGE: reply.body})})
+    if reply.chunks:
+        content[_CHUNKS] = ArrayRecord(
+            {
+                f"{number:08d}": Array("uint8", (len(chunk),), "raw", chunk)
+                for number, chunk in enumerate(reply.chunks)
+            }
+        )
+    return content

@@ -1,0 +1,84 @@
+"""A region ready to serve: ledger open, plan approved, records labelled, handler waiting."""
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from client.approval import approved_plan
+from client.folder import RegionFolder
+from client.handler import RegionHandler
+from client.materials import Materials, load_materials
+from client.policy import Policy
+from client.training import LocalTraining
+from distillation.labels import LabelCache
+from distillation.workbench import Workbench
+from privacy.ledger import Ledger
+from protocol.identity import Registry
+
+_DAY_S = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """One open region.
+
+    Attributes:
+        handler: Answers the coordinator.
+        ledger: Close it when the region stops.
+        bench: The region's labelled records; for a simulation's comparisons only.
+    """
+
+    handler: RegionHandler
+    ledger: Ledger
+    bench: Workbench
+
+
+def open_region(
+    folder: RegionFolder,
+    *,
+    executor: Executor,
+    clock: Callable[[], int],
+    materials: Materials | None = None,
+    on_step: Callable[[str], None] = lambda step: None,
+) -> Region:
+    """Open the region in ``folder`` for the plan that it approved.
+
+    Args:
+        folder: The region's folder.
+        executor: Where training runs.
+        clock: Unix seconds.
+        materials: What `approve` checked; loaded and checked again if None.
+        on_step: Told before each durable step of a round.
+
+    Raises:
+        NotApprovedError: If no plan was approved here.
+        ClientError: If the folder, an artifact or the records are not what was approved.
+        LedgerError: If the ledger cannot be opened.
+    """
+    policy = Policy.load(folder.policy)
+    ledger = Ledger.open(folder.ledger, clock=clock)
+    plan = approved_plan(folder, ledger)
+    ready = materials or load_materials(folder, policy, plan)
+    bench = _labelled(folder, policy, ready, clock)
+    training = LocalTraining(folder, policy.region, plan, ledger, ready, bench, on_step)
+    handler = RegionHandler(
+        folder=folder,
+        training=training,
+        registry=Registry.from_bytes(folder.registry.read_bytes()),
+        min_cohort=policy.min_cohort,
+        max_weight=policy.max_weight,
+        executor=executor,
+        clock=clock,
+    )
+    return Region(handler, ledger, bench)
+
+
+def _labelled(
+    folder: RegionFolder, policy: Policy, materials: Materials, clock: Callable[[], int]
+) -> Workbench:
+    retention_s = policy.label_days * _DAY_S
+    with LabelCache(
+        folder.labels, secret=folder.labels_key(), clock=clock, retention_s=retention_s
+    ) as cache:
+        cache.erase_expired()
+        return materials.workbench(cache)

@@ -1,0 +1,168 @@
+"""From a study to the plan that stewards approve: σ solved, weights, range, hashes, charge.
+
+Everything in the plan follows from the study and from the artifacts beside it; nothing is read
+from private data. Whoever has both can make the plan again and compare hashes.
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import ROUND_UP, Decimal
+from fractions import Fraction
+from pathlib import Path
+
+from distillation.dp.trainer import LocalOptimizer
+from distillation.layout import Layout
+from distillation.model_files import ModelFiles
+from distillation.objectives import Objective
+from distillation.recipe import Recipe
+from distillation.study import Study
+from privacy.guarantee import Neighbours
+from privacy.lineage import Declaration, TeacherLineage
+from privacy.noise import noise_scale
+from privacy.plan import TRAIN, Artifacts, OptimizerName, OptimizerTerms, Plan, SumTerms
+
+_NOISE_WIDTHS = 8
+"""Standard deviations of the noise that the encoded range covers on each side."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedArtifacts:
+    """What travels beside the plan, located and hashed.
+
+    Attributes:
+        teacher: The teacher's files.
+        student: The student's files, before the first round.
+        layout: The trained tensors.
+        public_data_sha256: Hash of the public file, hex.
+        code_sha256: Hash of the code that runs in a region, hex.
+    """
+
+    teacher: ModelFiles
+    student: ModelFiles
+    layout: Layout
+    public_data_sha256: str
+    code_sha256: str
+
+
+def recipe_of(study: Study) -> Recipe:
+    """Return the public constants of local training."""
+    goal = study.objective
+    return Recipe(
+        task=study.study.task,
+        train=study.student.train,
+        max_tokens=study.teacher.max_tokens,
+        objective=Objective(
+            soft=float(goal.soft),
+            hard=float(goal.hard),
+            label=float(goal.label),
+            temperature=float(goal.temperature),
+        ),
+        optimizer=LocalOptimizer(
+            learning_rate=float(study.optimizer.learning_rate),
+            momentum=float(study.optimizer.momentum),
+        ),
+    )
+
+
+def make_plan(study: Study, artifacts: PlannedArtifacts) -> Plan:
+    """Return the plan of a study.
+
+    Raises:
+        PlanRefusedError: If the plan contradicts itself.
+        InvalidBudgetError: If no noise multiplier keeps the promise.
+    """
+    sizes = {name: region.public_size for name, region in study.regions.items()}
+    weights = capped_weights(sizes)
+    terms = Plan.create(
+        study=study.study.name,
+        unit=study.privacy.unit,
+        neighbours=Neighbours.ADD_OR_REMOVE_ONE,
+        epsilon=study.privacy.epsilon,
+        delta=study.privacy.delta,
+        clip_norm=study.privacy.clip_norm,
+        rounds=study.federation.rounds,
+        local_steps=study.federation.local_steps,
+        sample_rate=study.federation.sample_rate,
+        public_sizes=sizes,
+        weights=weights,
+        max_records_per_unit={
+            name: region.max_records_per_unit for name, region in study.regions.items()
+        },
+        sum_terms=_sum_terms(study, Decimal(1)),
+        optimizer=OptimizerTerms(
+            name=OptimizerName.SGD,
+            learning_rate=study.optimizer.server_learning_rate,
+            momentum=study.optimizer.server_momentum,
+        ),
+        artifacts=Artifacts(
+            layout=artifacts.layout.hash.hex(),
+            student=artifacts.student.weights_sha256,
+            recipe=recipe_of(study).hash,
+            public_data=artifacts.public_data_sha256,
+            teacher=artifacts.teacher.weights_sha256,
+            tokenizer=artifacts.teacher.tokenizer_sha256,
+            code=artifacts.code_sha256,
+        ),
+        teacher=Declaration(
+            study.teacher.lineage or TeacherLineage.UNDECLARED, study.teacher.population
+        ),
+    )
+    return _with_range(terms, study)
+
+
+def capped_weights(sizes: Mapping[str, int]) -> dict[str, Fraction]:
+    """Return shares in proportion to public sizes, none above the usual policy's cap.
+
+    What a capped region loses is shared by the others in proportion. The cap is a quarter above
+    four regions and a half up to four, as policies have it, but never below an equal share.
+    """
+    cap = max(Fraction(1, 4 if len(sizes) > 4 else 2), Fraction(1, len(sizes)))
+    capped: set[str] = set()
+    while True:
+        free = {name: size for name, size in sizes.items() if name not in capped}
+        rest, total = 1 - cap * len(capped), sum(free.values())
+        shares = {name: rest * Fraction(size, total) for name, size in free.items()}
+        over = {name for name, share in shares.items() if share > cap}
+        if not over:
+            return {name: shares.get(name, cap) for name in sizes}
+        capped |= over
+
+
+def source_sha256(packages: Mapping[str, Path]) -> str:
+    """Return the hash of the packages' Python files: the identity of the code in a region."""
+    total = hashlib.sha256()
+    for name in sorted(packages):
+        root = packages[name]
+        for file in sorted(root.rglob("*.py")):
+            place = f"{name}/{file.relative_to(root).as_posix()}"
+            total.update(hashlib.sha256(place.encode()).digest())
+            total.update(hashlib.sha256(file.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def _sum_terms(study: Study, value_range: Decimal) -> SumTerms:
+    regions = len(study.regions)
+    return SumTerms(
+        threshold=regions,
+        min_survivors=regions,
+        bits=study.federation.bits,
+        value_range=value_range,
+    )
+
+
+def _with_range(plan: Plan, study: Study) -> Plan:
+    """Return the plan with a range that covers what one region's delta can be.
+
+    A coordinate of K steps of rate η is a gradient part of at most η K N C / B, taken at its
+    usual size η K C, plus noise of standard deviation η √K s / B for the smallest region.
+    """
+    steps, rate = plan.local_steps, float(study.optimizer.learning_rate)
+    rate /= 1 - float(study.optimizer.momentum)
+    scale = noise_scale(plan.clip_norm, plan.regions[0].component(TRAIN).noise_multiplier)
+    batch = min(float(r.public_size * r.component(TRAIN).sample_rate) for r in plan.regions)
+    noise = _NOISE_WIDTHS * math.sqrt(steps) * rate * scale / batch
+    reach = Decimal(steps * rate * float(plan.clip_norm) + noise)
+    rounded = reach.quantize(Decimal("0.0001"), rounding=ROUND_UP)
+    return replace(plan, sum=_sum_terms(study, rounded))

@@ -1,0 +1,114 @@
+"""The coordinator's edge to Flower: push to all, take replies as they come, stop at a deadline.
+
+Flower's own ``send_and_receive`` sleeps seconds between polls and keeps every reply in memory;
+here each is yielded on arrival, matched by the message that it answers (a lost node's error comes
+from the SuperLink's id, not from its own).
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.serverapp import Grid
+
+from protocol.envelope import Envelope, MessageKind
+
+_MESSAGE, _CHUNKS = "m", "c"
+_POLL_S = 0.05
+_TTL_MARGIN_S = 30.0
+"""A message stays valid this much longer than the coordinator waits; then no node picks it up."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransportError:
+    """A node gave no reply that can be read.
+
+    Attributes:
+        node: Which.
+        reason: ``deadline``, ``error N`` with Flower's code, or ``malformed``.
+    """
+
+    node: int
+    reason: str
+
+
+class Transport(Protocol):
+    """How the coordinator reaches its regions."""
+
+    def nodes(self) -> tuple[int, ...]:
+        """Return the nodes that are there now."""
+        ...
+
+    def exchange(
+        self, kind: MessageKind, requests: Mapping[int, Envelope], deadline_s: float
+    ) -> Iterator[tuple[int, Envelope | TransportError]]:
+        """Send a request to each node and yield each reply, or what came instead, once."""
+        ...
+
+
+class FlowerTransport:
+    """A `Transport` over a Flower `Grid`."""
+
+    def __init__(
+        self,
+        grid: Grid,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._grid, self._clock, self._sleep = grid, clock, sleep
+
+    def nodes(self) -> tuple[int, ...]:
+        """Return the nodes that the SuperLink knows as online, ascending."""
+        return tuple(sorted(self._grid.get_node_ids()))
+
+    def exchange(
+        self, kind: MessageKind, requests: Mapping[int, Envelope], deadline_s: float
+    ) -> Iterator[tuple[int, Envelope | TransportError]]:
+        """Send all requests, then yield replies in the order of their arrival."""
+        messages = [
+            Message(_write(request), node, kind.value, ttl=deadline_s + _TTL_MARGIN_S)
+            for node, request in requests.items()
+        ]
+        pushed = self._grid.push_messages(messages)
+        waiting = dict(zip(pushed, requests, strict=True))
+        until = self._clock() + deadline_s
+        while waiting:
+            for reply in self._grid.pull_messages(list(waiting)):
+                node = waiting.pop(reply.metadata.reply_to_message_id, None)
+                if node is not None:
+                    yield node, _read(node, reply)
+            if waiting and self._clock() >= until:
+                break
+            if waiting:
+                self._sleep(_POLL_S)
+        for node in waiting.values():
+            yield node, TransportError(node, "deadline")
+
+
+def _read(node: int, reply: Message) -> Envelope | TransportError:
+    if reply.has_error():
+        return TransportError(node, f"error {reply.error.code}")
+    content = reply.content
+    record = content.config_records.get(_MESSAGE, ConfigRecord())
+    body = record.get(_MESSAGE)
+    if set(content) - {_MESSAGE, _CHUNKS} or list(record) != [_MESSAGE]:
+        return TransportError(node, "malformed")
+    if not isinstance(body, bytes):
+        return TransportError(node, "malformed")
+    arrays = content.array_records.get(_CHUNKS, ArrayRecord())
+    return Envelope(body, tuple(arrays[name].data for name in sorted(arrays)))
+
+
+def _write(request: Envelope) -> RecordDict:
+    content = RecordDict({_MESSAGE: ConfigRecord({_MESSAGE: request.body})})
+    if request.chunks:
+        content[_CHUNKS] = ArrayRecord(
+            {
+                f"{number:08d}": Array("uint8", (len(chunk),), "raw", chunk)
+                for number, chunk in enumerate(request.chunks)
+            }
+        )
+    return content
