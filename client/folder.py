@@ -71,6 +71,11 @@ class RegionFolder:
         """The configuration of the last round that this region accepted, as it was signed."""
         return self.root / "round.config"
 
+    @property
+    def errors(self) -> Path:
+        """The region's own log of errors."""
+        return self.root / "errors.log"
+
     def delta(self, round_: int, draw: int) -> Path:
         """The delta of one draw of one round."""
         return self.root / "deltas" / f"round-{round_:05d}-draw-{draw}.f32"

@@ -57,38 +57,35 @@ class Dot:
     sd: float
 
 
-def line_chart(lines: Sequence[Line], levels: Sequence[Level], *, alt: str, axis: str) -> Markup:
+def line_chart(
+    lines: Sequence[Line], levels: Sequence[Level], *, alt: str, low: float | None = None
+) -> Markup:
     """Draw lines over rounds and levels across, each named at its right end.
 
     Args:
         lines: At least one, each with at least one point.
         levels: What to compare with.
         alt: What the chart shows, for whoever does not see it.
-        axis: What the rounds are called.
+        low: A value that the axis reaches down to, if the data do not.
     """
-    height, left, right, top, bottom = 270, 34, 122, 14, 228
+    left, right, top, bottom = 40, WIDTH - 134, 14, 228
     values = [y for line in lines for _, y in line.points] + [level.value for level in levels]
-    ticks = nice_ticks(min(values), max(values))
+    ticks = nice_ticks(min(values) if low is None else min(low, *values), max(values))
     last = max(x for line in lines for x, _ in line.points)
-    x = Scale(0, max(last, 1), left + 4, WIDTH - right)
+    x = Scale(0, max(last, 1), left + 4, right)
     y = Scale(ticks[0], ticks[-1], bottom, top)
-    parts = [_grid_line(left, WIDTH - right, y(tick), _number(tick)) for tick in ticks]
-    parts += [
-        _text(x(tick), bottom + 18, _number(tick), "middle")
-        for tick in nice_ticks(0, max(last, 1))
-        if tick <= last
-    ]
-    parts.append(_text((left + WIDTH - right) / 2, bottom + 36, axis, "middle"))
+    parts = [_grid_line(left, right, y(tick), _number(tick)) for tick in ticks]
+    parts += _round_axis(x, last, at=bottom)
     for level in levels:
-        parts.append(_path(level.tone, [(left, y(level.value)), (WIDTH - right, y(level.value))]))
+        parts.append(_path(level.tone, [(left, y(level.value)), (right, y(level.value))]))
     for line in lines:
         places = [(x(a), y(b)) for a, b in line.points]
         parts.append(_path(line.tone, places))
         parts += [_circle(line.tone, *place, radius=3) for place in places]
     ends = [(level.label, level.tone, level.value) for level in levels]
     ends += [(line.label, line.tone, line.points[-1][1]) for line in lines]
-    parts += _end_labels(ends, y, at=WIDTH - right)
-    return _svg(height, alt, parts)
+    parts += _end_labels(ends, y, at=right)
+    return _svg(bottom + 42, alt, parts)
 
 
 def bar_chart(bars: Sequence[Bar], *, alt: str) -> Markup:
@@ -120,16 +117,11 @@ def dot_plot(dots: Sequence[Dot], *, alt: str) -> Markup:
     ticks = nice_ticks(min(d.mean - d.sd for d in dots), max(d.mean + d.sd for d in dots))
     x = Scale(ticks[0], ticks[-1], 14, WIDTH - 14)
     bottom = _ROW * len(dots)
-    parts = [
-        Markup('<line class="grid" x1="{0:.1f}" x2="{0:.1f}" y1="0" y2="{1}"/>').format(
-            x(tick), bottom
-        )
-        for tick in ticks
-    ]
-    parts += [_text(x(tick), bottom + 16, _number(tick), "middle") for tick in ticks]
+    parts = [_text(x(tick), bottom + 16, _number(tick), "middle") for tick in ticks]
     for i, dot in enumerate(dots):
         base = _ROW * i
         parts += _row_head(base, dot.label, dot.text)
+        parts += [_tick_mark(x(tick), base + 20) for tick in ticks]
         parts.append(
             _path(
                 "whisker " + dot.tone,
@@ -155,6 +147,12 @@ def _end_labels(ends: Sequence[tuple[str, str, float]], y: Scale, *, at: float) 
     return parts
 
 
+def _round_axis(x: Scale, last: float, *, at: float) -> list[Markup]:
+    ticks = (tick for tick in nice_ticks(0, max(last, 4)) if tick <= max(last, 1))
+    parts = [_text(x(tick), at + 18, _number(tick), "middle") for tick in ticks]
+    return [*parts, _text((x.start + x.end) / 2, at + 36, "round", "middle")]
+
+
 def _row_head(base: float, label: str, text: str) -> list[Markup]:
     return [_text(0, base + 15, label, "start"), _text(WIDTH, base + 15, text, "end")]
 
@@ -162,6 +160,12 @@ def _row_head(base: float, label: str, text: str) -> list[Markup]:
 def _grid_line(start: float, end: float, at: float, text: str) -> Markup:
     return Markup('<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>{}').format(
         start, end, at, at, _text(start - 5, at + 4, text, "end")
+    )
+
+
+def _tick_mark(x: float, y: float) -> Markup:
+    return Markup('<line class="grid" x1="{0:.1f}" x2="{0:.1f}" y1="{1}" y2="{2}"/>').format(
+        x, y, y + 16
     )
 
 

@@ -39,6 +39,7 @@ def render(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=_typographic,
     )
     environment.filters.update(
         score=_score, percent=_percent, size=_size, count=_count, duration=_duration
@@ -56,7 +57,8 @@ def render(report: Report) -> str:
             "arms": _arms_chart(report),
             "budget": _budget_chart(report),
             "bytes": _bytes_chart(report),
-            "calibration": _calibration_chart(report),
+            "calibration": _round_chart(report, "calibration_error", title="Calibration error"),
+            "agreement": _round_chart(report, "agreement", title="Agreement with the teacher"),
         },
     )
 
@@ -73,18 +75,13 @@ def _quality_chart(report: Report) -> Markup:
         [Line("Student", "student", points)],
         levels,
         alt=f"Accuracy by round: student from {_from_to(report, 'accuracy')}. Levels: {against}.",
-        axis="round",
     )
 
 
-def _calibration_chart(report: Report) -> Markup:
-    points = tuple((float(one.round), float(one.calibration_error)) for one in report.rounds)
-    return line_chart(
-        [Line("Student", "student", points)],
-        [],
-        alt=f"Calibration error by round: from {_from_to(report, 'calibration_error')}.",
-        axis="round",
-    )
+def _round_chart(report: Report, name: str, *, title: str) -> Markup:
+    points = tuple((float(one.round), float(getattr(one, name))) for one in report.rounds)
+    alt = f"{title} by round: from {_from_to(report, name)}."
+    return line_chart([Line("Student", "student", points)], [], alt=alt, low=0.0)
 
 
 def _arms_chart(report: Report) -> Markup:
@@ -139,6 +136,13 @@ def _with_spread(arm: Arm) -> str:
     if arm.seeds == 1:
         return f"{arm.accuracy:.3f}, one seed"
     return f"{arm.accuracy:.3f} ± {arm.accuracy_sd:.3f}"
+
+
+def _typographic(value: object) -> object:
+    """Set apostrophes as a printer would; what is markup already stays as it is."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return value.replace("'", "\N{RIGHT SINGLE QUOTATION MARK}")
+    return value
 
 
 def _score(value: Decimal) -> str:

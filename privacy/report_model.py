@@ -117,7 +117,7 @@ class Report:
 
     @property
     def exceptions(self) -> tuple[str, ...]:
-        """All that is not covered, the teacher's people included, as sentences for N1, N2 and so on."""
+        """All that is not covered, as sentences N1, N2 and so on; the teacher's people last."""
         people = self.teacher.declaration.not_covered.removeprefix("Not covered: ")
         return (*self.not_covered, f"The teacher's training data: {people}")
 

@@ -55,10 +55,10 @@ class Difference:
     def caveat(self) -> str:
         """What the difference may hide; empty if nothing."""
         if self.noise is None:
-            return " One seed only: chance is not ruled out."
+            return " With one seed, chance is not ruled out."
         if self.is_gain or self.is_loss:
             return ""
-        return " The seeds differ as much: this is no clear difference."
+        return " The difference is within the spread of the seeds."
 
 
 def verdict_of(arms: Sequence[Arm], *, labelled_share: Fraction) -> Verdict:
@@ -128,9 +128,9 @@ def _hard_labels(student: Arm, rival: Arm | None) -> str:
     if rival is None:
         return ""
     found = Difference.of(student, rival)
-    more_or_less = "more" if found.gain > 0 else "no more"
+    more = "more" if found.gain > 0 else "no more"
     return (
-        f"The teacher's probabilities give {more_or_less} than its single best answers: "
+        f"The teacher's probabilities give {more} than its most likely answers alone: "
         f"{student.accuracy:.3f} against {rival.accuracy:.3f}.{found.caveat}"
     )
 
@@ -139,13 +139,10 @@ def _all_true_labels(student: Arm, rival: Arm | None) -> str:
     if rival is None:
         return ""
     found = Difference.of(student, rival)
-    if found.gain < 0:
-        result = "true labels would have been the better way"
-    else:
-        result = "distillation would still have done as well"
+    result = "they would have given more" if found.gain < 0 else "they would not have given more"
     return (
-        f"If every private record had a true label, {result}: they give {rival.accuracy:.3f}, "
-        f"distillation {student.accuracy:.3f}{_at_epsilon(student, rival)}.{found.caveat}"
+        f"If all private records had true labels, {result}: {rival.accuracy:.3f} against "
+        f"{student.accuracy:.3f}{_at_epsilon(student, rival)}.{found.caveat}"
     )
 
 

@@ -12,6 +12,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from client.folder import write_durably
+from distillation.layout import Vector
 from distillation.model_files import ModelFiles, hash_files, locate
 from distillation.planning import PlannedArtifacts, make_plan, recipe_of, source_sha256
 from distillation.public_test import PublicTest, public_test
@@ -114,12 +115,14 @@ class Prepared:
         plan: The plan.
         student: The warmed-up student.
         part: Its trained part; regions have copies of their own.
+        start: The trained tensors before the first round, (d,).
         test: The public test set on that part.
     """
 
     plan: Plan
     student: MeanPoolClassifier
     part: TrainedPart
+    start: Vector
     test: PublicTest
 
 
@@ -143,9 +146,10 @@ def prepare(
     if not isinstance(loaded, MeanPoolClassifier):
         raise StudyDataError(f"{run.artifacts / 'student'} holds another kind of student")
     part = trained_part(loaded, study.student.train)
+    start = part.vector()
     with journal.stage("test set"), show.stage("Teacher and student on the test set") as done:
         test = test_set(bench, part, data.test, done)
-    return Prepared(plan, loaded, part, test)
+    return Prepared(plan, loaded, part, start, test)
 
 
 def warmed_up(study: Study, bench: Bench, public: Records, done: Advance) -> MeanPoolClassifier:

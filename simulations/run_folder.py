@@ -8,6 +8,7 @@ report.html  report.json  summary.json   what came out
 student/                                 the student, ready for transformers
 """
 
+import dataclasses
 import json
 import shutil
 import time
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from client.folder import RegionFolder
+from distillation.evaluation import Quality
 from simulations.errors import RunFolderError
 
 
@@ -121,6 +123,14 @@ class Journal:
             seconds = time.monotonic() - began
             self._count(name, seconds)
             self.add("stage", stage=name, seconds=round(seconds, 3))
+
+    def qualities(self) -> dict[int, Quality]:
+        """Return what earlier rounds of this run measured, by number."""
+        names = [part.name for part in dataclasses.fields(Quality)]
+        rounds = [
+            found for line in self._lines() if (found := json.loads(line))["event"] == "round"
+        ]
+        return {found["round"]: Quality(*(found[name] for name in names)) for found in rounds}
 
     def _count(self, name: str, seconds: float) -> None:
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds

@@ -103,4 +103,5 @@ class PrivateOptimizer(DPOptimizer):  # type: ignore[misc]  # Opacus is untyped
 
 def _norms(grad: Tensor) -> Tensor:
     """Return the L2 norm of each record's gradient, (B,), from (B, …)."""
-    return grad.flatten(1).norm(dim=1)
+    norms: Tensor = grad.flatten(1).norm(dim=1)
+    return norms

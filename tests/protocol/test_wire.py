@@ -139,3 +139,11 @@ def test_chunks_are_whole_but_the_last(size: int) -> None:
     assert b"".join(chunks) == data
     assert len(chunks) == chunk_count(size)
     assert all(len(left) == CHUNK_BYTES for left, _ in pairwise(chunks))
+
+
+def test_a_field_beyond_its_limit_is_refused_though_its_bytes_are_there() -> None:
+    """The limit holds by itself, not only because the message is too short."""
+    data = MAGIC + bytes((VERSION, Kind.COLLECT)) + (9).to_bytes(4, "big") + bytes(9)
+    assert Reader(data, Kind.COLLECT).blob(most=9) == bytes(9)
+    with pytest.raises(MalformedMessageError, match="at most 8"):
+        Reader(data, Kind.COLLECT).blob(most=8)

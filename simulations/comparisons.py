@@ -1,0 +1,244 @@
+"""What the distilled student is compared with, and why each comparison is fair.
+
+All arms start from the same public student and see the same records in the same regions. Those
+with noise use the plan's (q, σ, C) for the plan's rounds and steps, so they would cost the same ε;
+each may have its own learning rate. Nothing here is charged or released.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from client.training import step_terms
+from distillation.evaluation import Quality
+from distillation.objectives import Objective
+from distillation.plan_terms import optimizer_of
+from distillation.planning import recipe_of
+from distillation.recipe import Recipe
+from distillation.study import Study
+from distillation.workbench import Workbench, references
+from privacy.charging import charge
+from privacy.report_parts import Arm, ArmName
+from simulations import baselines
+from simulations.prepare import Prepared, StudyData
+from simulations.progress import Advance
+
+_LONGER = 10
+"""The arm without privacy takes this many times the rounds, at half the rate: steps are free."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One arm that is to be run.
+
+    Attributes:
+        name: Which one.
+        title: A few words, for a chart.
+        description: What was trained on what.
+        arm: How.
+        note: What else must be said.
+        repeated: Whether chance is in it, so that seeds differ.
+    """
+
+    name: ArmName
+    title: str
+    description: str
+    arm: baselines.Arm
+    note: str = ""
+    repeated: bool = True
+
+
+def compare(
+    study: Study,
+    data: StudyData,
+    prepared: Prepared,
+    benches: Mapping[str, Workbench],
+    released: Quality,
+    done: Advance,
+) -> tuple[Arm, ...]:
+    """Run every arm of the study and return them for the report, the teacher first.
+
+    Args:
+        study: The study.
+        data: Its records.
+        prepared: Plan, public student and test set.
+        benches: Each region's labelled records.
+        released: The quality of the student that the federation released: the first seed.
+        done: Told the share that is done.
+    """
+    wanted = _comparisons(study, data, prepared, benches) if study.baselines.run else []
+    again = _distilled(study, prepared, benches)
+    runs = (len(wanted) + 1) * study.study.seeds
+    finished = 0
+
+    def repeat(comparison: Comparison, seeds: int) -> list[Quality]:
+        nonlocal finished
+        found = []
+        for _ in range(seeds if comparison.repeated else min(seeds, 1)):
+            path = baselines.run_arm(comparison.arm, prepared.part, prepared.start, prepared.test)
+            found.append(path[-1])
+            finished += 1
+            done(min(1.0, finished / runs))
+        return found
+
+    epsilon = max(charge(prepared.plan, name).epsilon for name in prepared.plan.cohort)
+    seeds = study.study.seeds
+    arms = [
+        _fixed(ArmName.TEACHER, prepared.test.teacher_quality()),
+        _release(
+            again, [released, *repeat(again, seeds - 1 if study.baselines.run else 0)], epsilon
+        ),
+        _fixed(ArmName.PUBLIC_ONLY, prepared.test.quality(prepared.start)),
+    ]
+    for one in wanted:
+        cost = None if one.arm.terms is None else epsilon
+        arms.append(_measured(one, repeat(one, seeds), cost))
+    return tuple(arms)
+
+
+def _comparisons(
+    study: Study, data: StudyData, prepared: Prepared, benches: Mapping[str, Workbench]
+) -> list[Comparison]:
+    distilled = _distilled(study, prepared, benches).arm
+    found = [
+        Comparison(
+            ArmName.HARD_LABELS,
+            "Teacher's single answers",
+            "The same, with only the teacher's most likely class of each record.",
+            replace(distilled, recipe=_recipe(study, hard=1.0)),
+        ),
+        Comparison(
+            ArmName.NO_PRIVACY,
+            "Distilled without privacy",
+            "The teacher's soft labels on all records, without clipping and noise.",
+            replace(
+                distilled,
+                recipe=_slower(distilled.recipe),
+                terms=None,
+                rounds=_LONGER * distilled.rounds,
+            ),
+            note=f"{_LONGER} times the rounds at half the learning rate; no guarantee.",
+            repeated=False,
+        ),
+    ]
+    labelled = {name: baselines.labelled_only(bench) for name, bench in benches.items()}
+    if all(len(bench) for bench in labelled.values()):
+        found.insert(0, _without_teacher(study, distilled, labelled))
+    if data.all_labels is not None:
+        found.append(_all_true(study, data, prepared, distilled))
+    return found
+
+
+def _distilled(study: Study, prepared: Prepared, benches: Mapping[str, Workbench]) -> Comparison:
+    plan = prepared.plan
+    arm = baselines.Arm(
+        recipe=recipe_of(study),
+        benches=benches,
+        weights={region.name: region.weight for region in plan.regions},
+        terms={name: step_terms(plan, name) for name in plan.cohort},
+        rounds=plan.rounds,
+        local_steps=plan.local_steps,
+        server=optimizer_of(plan),
+    )
+    return Comparison(
+        ArmName.DISTILLED,
+        "Distilled student",
+        "The teacher's labels on all of the regions' records, with privacy.",
+        arm,
+    )
+
+
+def _without_teacher(
+    study: Study, distilled: baselines.Arm, labelled: Mapping[str, Workbench]
+) -> Comparison:
+    rate = study.baselines.label_learning_rate
+    recipe = _recipe(study, label=1.0)
+    if rate is not None:
+        optimizer = replace(recipe.optimizer, learning_rate=float(rate))
+        recipe = replace(recipe, optimizer=optimizer)
+    terms = {
+        name: baselines.resized(distilled.terms[name], len(bench))
+        for name, bench in labelled.items()
+        if distilled.terms is not None
+    }
+    return Comparison(
+        ArmName.WITHOUT_TEACHER,
+        "Without the teacher",
+        "The labels that the regions have, with the same privacy.",
+        replace(distilled, recipe=recipe, benches=labelled, terms=terms),
+        note="Batches are drawn from the labelled records only.",
+    )
+
+
+def _all_true(
+    study: Study, data: StudyData, prepared: Prepared, distilled: baselines.Arm
+) -> Comparison:
+    outcomes = list((prepared.student.config.id2label or {}).values())
+    rows = data.private.rows_by_region()
+    benches = {}
+    for name, bench in distilled.benches.items():
+        reference = references([(data.all_labels or ())[row] for row in rows[name]], outcomes)
+        targets = replace(bench.targets, reference=reference.unsqueeze(1))
+        benches[name] = replace(bench, targets=targets)
+    return Comparison(
+        ArmName.ALL_TRUE_LABELS,
+        "If every record had a true label",
+        "True labels on all records, with the same privacy; no region has them.",
+        replace(distilled, recipe=_recipe(study, label=1.0), benches=benches),
+    )
+
+
+def _recipe(study: Study, *, hard: float = 0.0, label: float = 0.0) -> Recipe:
+    objective = Objective(
+        soft=0.0, hard=hard, label=label, temperature=float(study.objective.temperature)
+    )
+    return replace(recipe_of(study), objective=objective)
+
+
+def _slower(recipe: Recipe) -> Recipe:
+    rate = recipe.optimizer.learning_rate / 2
+    return replace(recipe, optimizer=replace(recipe.optimizer, learning_rate=rate))
+
+
+def _fixed(name: ArmName, quality: Quality) -> Arm:
+    words = {
+        ArmName.TEACHER: ("Teacher", "The teacher itself, as it came."),
+        ArmName.PUBLIC_ONLY: (
+            "Public data only",
+            "The student after its public warm-up; it never saw private data.",
+        ),
+    }
+    title, description = words[name]
+    return Arm.measured(
+        name,
+        title=title,
+        description=description,
+        accuracies=[quality.accuracy],
+        macro_f1s=[quality.macro_f1],
+    )
+
+
+def _release(comparison: Comparison, found: list[Quality], epsilon: Decimal) -> Arm:
+    return Arm.measured(
+        comparison.name,
+        title=comparison.title,
+        description=comparison.description,
+        accuracies=[quality.accuracy for quality in found],
+        macro_f1s=[quality.macro_f1 for quality in found],
+        epsilon=epsilon,
+        is_private_release=True,
+        note="The first seed is the release, through ledgers and masks; the others are the "
+        "researcher's repetitions with fresh noise.",
+    )
+
+
+def _measured(comparison: Comparison, found: list[Quality], epsilon: Decimal | None) -> Arm:
+    return Arm.measured(
+        comparison.name,
+        title=comparison.title,
+        description=comparison.description,
+        accuracies=[quality.accuracy for quality in found],
+        macro_f1s=[quality.macro_f1 for quality in found],
+        epsilon=epsilon,
+        note=comparison.note,
+    )

@@ -1,0 +1,172 @@
+"""From a finished run to its report: ledgers are read, figures rounded, nothing is made up."""
+
+import importlib.metadata
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from fractions import Fraction
+
+from distillation.evaluation import Quality
+from distillation.kinds import Train
+from distillation.study import Study
+from privacy.guarantee import Bound
+from privacy.ledger import BudgetView, Ledger
+from privacy.ledger_entries import Send
+from privacy.plan import TRAIN, Plan
+from privacy.report_claim import ALWAYS_ASSUMED, ALWAYS_NOT_COVERED
+from privacy.report_model import Report
+from privacy.report_parts import (
+    Arm,
+    Data,
+    Mode,
+    Region,
+    RoundQuality,
+    Sent,
+    Stage,
+    Student,
+    Teacher,
+    Version,
+    figure,
+)
+from simulations.prepare import Prepared, StudyData
+from simulations.run_folder import RunFolder
+
+_PARTS = {
+    Train.HEAD: "the classification head",
+    Train.LAST: "the last layer and the classification head",
+}
+_PACKAGES = (
+    "stillroom",
+    "torch",
+    "opacus",
+    "transformers",
+    "flwr",
+    "dp-accounting",
+    "cryptography",
+)
+_ENOUGH_REGIONS = 5
+_SIMULATED = (
+    "This is a simulation: one person held all regions' records, keys and approvals. It shows "
+    "what the federation would release and cost, not that a real region was protected.",
+    "The rows other than the released student are the researcher's comparisons: no ledger paid "
+    "for them, and they were not released.",
+)
+
+
+def make_report(
+    study: Study,
+    data: StudyData,
+    prepared: Prepared,
+    run: RunFolder,
+    *,
+    arms: Sequence[Arm],
+    qualities: Sequence[Quality],
+    seconds: Mapping[str, float],
+    clock: Callable[[], int],
+) -> Report:
+    """Return the report of a finished run.
+
+    Args:
+        study: The study.
+        data: Its records.
+        prepared: Plan and student.
+        run: The run's folder, with the regions' ledgers.
+        arms: The comparisons.
+        qualities: The released student before the first round and after each.
+        seconds: Time by stage.
+        clock: Unix seconds.
+    """
+    plan = prepared.plan
+    return Report(
+        study=study.study.name,
+        created_at=datetime.fromtimestamp(clock(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        mode=Mode.SIMULATION,
+        plan=plan.hash,
+        data=_data(study, data),
+        teacher=Teacher(study.teacher.model, plan.teacher),
+        student=_student(study, prepared),
+        regions=tuple(_region(plan, name, run, clock) for name in plan.cohort),
+        rounds=tuple(_round(number, quality) for number, quality in enumerate(qualities)),
+        arms=tuple(arms),
+        stages=tuple(Stage(name, figure(took, places=1)) for name, took in seconds.items()),
+        versions=_versions(),
+        assumptions=ALWAYS_ASSUMED,
+        not_covered=ALWAYS_NOT_COVERED,
+        marks=_marks(plan),
+    )
+
+
+def _data(study: Study, data: StudyData) -> Data:
+    labelled = sum(label is not None for label in data.private.labels)
+    described = study.study.description.strip()
+    return Data(
+        description=described or f"Records of {study.private.source}, one text each.",
+        notes=(),
+        public_records=len(data.public),
+        test_records=len(data.test),
+        labelled_share=Fraction(labelled, len(data.private)),
+    )
+
+
+def _student(study: Study, prepared: Prepared) -> Student:
+    layers = ", ".join(map(str, study.student.layers))
+    return Student(
+        name=f"layers {layers} of the teacher",
+        parameters=sum(p.numel() for p in prepared.student.parameters()),
+        trained_parameters=prepared.part.layout.size,
+        trained_part=_PARTS[study.student.train],
+    )
+
+
+def _region(plan: Plan, name: str, run: RunFolder, clock: Callable[[], int]) -> Region:
+    terms = plan.region(name)
+    train = terms.component(TRAIN)
+    with Ledger.open(run.region(name).ledger, clock=clock) as ledger:
+        (view,) = ledger.budget()
+        sends = [e.payload for e in ledger.entries() if isinstance(e.payload, Send)]
+    return Region(
+        name=name,
+        lineage=view.lineage,
+        charged=_bound(view, view.charged.epsilon, view.charged.delta),
+        budget=_bound(view, view.granted.epsilon, view.granted.delta),
+        noise_multiplier=train.noise_multiplier,
+        clip_norm=plan.clip_norm,
+        sample_rate=train.sample_rate,
+        max_steps=view.max_steps,
+        reserved_steps=view.reserved_steps,
+        released_steps=view.executed_steps,
+        public_size=terms.public_size,
+        sent=tuple(
+            Sent(one.round + 1, one.wire_bytes, one.wire_sha256, one.destination) for one in sends
+        ),
+    )
+
+
+def _bound(view: BudgetView, epsilon: Decimal, delta: Decimal) -> Bound:
+    return Bound(view.unit, view.neighbours, epsilon, delta)
+
+
+def _round(number: int, quality: Quality) -> RoundQuality:
+    return RoundQuality(
+        round=number,
+        accuracy=figure(quality.accuracy),
+        macro_f1=figure(quality.macro_f1),
+        agreement=figure(quality.agreement),
+        calibration_error=figure(quality.calibration_error),
+    )
+
+
+def _versions() -> tuple[Version, ...]:
+    found = [Version(name, importlib.metadata.version(name)) for name in _PACKAGES]
+    return (Version("python", platform.python_version()), *found)
+
+
+def _marks(plan: Plan) -> tuple[str, ...]:
+    if len(plan.regions) >= _ENOUGH_REGIONS:
+        return _SIMULATED
+    return (
+        *_SIMULATED,
+        f"Only {len(plan.regions)} regions: the sum hides less than among {_ENOUGH_REGIONS} or "
+        "more. The guarantee does not rest on the sum.",
+    )

@@ -1,0 +1,153 @@
+"""A whole study on this machine, stage by stage, from files to a report.
+
+Stages: read → teacher and public warm-up → plan → approvals → federated rounds → comparisons →
+report. What a stage left whole is taken up by ``resume``; a round is never drawn twice.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from client.folder import write_durably
+from distillation.evaluation import Quality
+from distillation.layout import Vector
+from distillation.study import Study
+from privacy.report_html import render
+from privacy.report_model import Report
+from server.rounds import FinishedRound
+from simulations.comparisons import compare
+from simulations.federation import Federation, open_federation
+from simulations.grid import Fault, no_fault
+from simulations.prepare import Bench, Prepared, StudyData, prepare
+from simulations.progress import Progress, Quiet
+from simulations.regions import approve_everywhere, make_parties
+from simulations.reporting import make_report
+from simulations.run_folder import Journal, RunFolder
+
+
+def _now() -> int:
+    return int(time.time())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a simulation is run.
+
+    Attributes:
+        resume: Go on with the run in the folder.
+        show: Who is told what happens.
+        clock: Unix seconds.
+        fault: What is lost between coordinator and regions.
+    """
+
+    resume: bool = False
+    show: Progress = field(default_factory=Quiet)
+    clock: Callable[[], int] = _now
+    fault: Fault = no_fault
+
+
+def simulate(study_file: Path, out: Path, options: Options) -> Report:
+    """Run a study and leave everything in ``out``; return the report.
+
+    Raises:
+        StudyError: If the study does not fit.
+        RunFolderError: If the folder cannot be used.
+        SimulationError: If a round stayed void.
+        DistillationError: If data or models cannot be used.
+        ClientError: If a region refuses the plan.
+        PrivacyError: If an account cannot pay, or a ledger stops the run.
+    """
+    study = Study.load(study_file)
+    run, show = RunFolder(out), options.show
+    run.open(study_file, resume=options.resume)
+    journal = Journal(run.root / "events.jsonl")
+    with journal.stage("read"), show.stage("Reading study, data and teacher"):
+        data, bench = StudyData.read(study), Bench.load(study)
+    prepared = prepare(study, data, bench, run, journal, show)
+    with journal.stage("approvals"), show.stage("Every region checks and approves the plan"):
+        parties = make_parties(study, prepared.plan, data.private, run, clock=options.clock)
+        materials = approve_everywhere(
+            run,
+            study.regions,
+            prepared.plan,
+            load_teacher=lambda files: bench.teacher,
+            clock=options.clock,
+        )
+    with open_federation(
+        run,
+        prepared,
+        parties,
+        materials,
+        clock=options.clock,
+        fault=options.fault,
+        journal=journal,
+        show=show,
+    ) as federation:
+        qualities = _rounds(federation, prepared, journal, show)
+    with journal.stage("comparisons"), show.stage("The researcher's comparisons") as done:
+        arms = compare(study, data, prepared, federation.benches, qualities[-1], done)
+    _save_student(federation.loop.checkpoint.model.released(), prepared, bench, run)
+    report = make_report(
+        study,
+        data,
+        prepared,
+        run,
+        arms=arms,
+        qualities=qualities,
+        seconds=journal.seconds,
+        clock=options.clock,
+    )
+    _write_report(report, run)
+    return report
+
+
+def _rounds(
+    federation: Federation, prepared: Prepared, journal: Journal, show: Progress
+) -> list[Quality]:
+    """Run the remaining rounds; return the released student's quality, from round 0 on."""
+    known = journal.qualities()
+    known[0] = prepared.test.quality(prepared.start)
+    checkpoint = federation.loop.checkpoint
+    if checkpoint.finished not in known:  # the run stopped between a round and its evaluation
+        known[checkpoint.finished] = prepared.test.quality(checkpoint.model.released())
+    with journal.stage("rounds"):
+        for finished in federation.rounds():
+            number = finished.round_ + 1
+            quality = prepared.test.quality(finished.model.released())
+            known[number] = quality
+            journal.add("round", round=number, seconds=finished.seconds, **quality.to_dict())
+            show.line(_round_line(number, prepared, quality, finished))
+    return [known[number] for number in range(federation.loop.checkpoint.finished + 1)]
+
+
+def _round_line(number: int, prepared: Prepared, quality: Quality, finished: FinishedRound) -> str:
+    sent = max(finished.bytes_in.values(), default=0)
+    plan = prepared.plan
+    left = (plan.rounds - number) * finished.seconds
+    return (
+        f"round {number:>2} of {plan.rounds} · {len(finished.bytes_in)} of {len(plan.regions)} "
+        f"regions · accuracy {quality.accuracy:.3f} · macro-F1 {quality.macro_f1:.3f} · "
+        f"{sent / 1000:.1f} kB a region · {finished.seconds:.1f} s, about {left:.0f} s left"
+    )
+
+
+def _save_student(weights: Vector, prepared: Prepared, bench: Bench, run: RunFolder) -> None:
+    prepared.part.load(weights)
+    prepared.part.write_back()
+    partial = run.root / "student.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    prepared.student.save_pretrained(partial)
+    bench.tokenizer.save_pretrained(partial)
+    shutil.rmtree(run.student, ignore_errors=True)
+    partial.rename(run.student)
+
+
+def _write_report(report: Report, run: RunFolder) -> None:
+    """Write the page, the report and the summary; each whole, the summary last."""
+    write_durably(run.root / "report.json", report.to_json())
+    write_durably(run.root / "report.html", render(report).encode())
+    summary = json.dumps(report.summary(), indent=2, ensure_ascii=False)
+    write_durably(run.root / "summary.json", (summary + "\n").encode())

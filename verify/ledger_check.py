@@ -1,0 +1,257 @@
+"""Do the regions' ledgers say what the report says? The auditor's own fold decides.
+
+Given a run's folder, every ``regions/*/ledger.db`` (or an exported ``ledger.jsonl``, one body a
+line) is folded by the rules its writer had to keep, each charge is computed anew from the plan's
+events, and what comes out is compared with ``report.json``: charged ε and δ, budget, mechanism,
+steps, and every vector that left. Nothing in the folder is changed; a database is read from a copy.
+
+Three things it cannot see: whether the noise was added, whether the data are what was declared,
+and whether the end of a ledger was cut off together with the report's figures.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from fractions import Fraction
+from pathlib import Path
+
+from privacy.charging import charged_epsilon
+from privacy.errors import LedgerVersionError, PrivacyError, UnknownEntryError
+from privacy.events import Composed, Mechanism, SampledGaussian
+from privacy.guarantee import NOTHING, describe
+from privacy.ledger_entries import Approval, Entry
+from privacy.ledger_file import LedgerFile
+from privacy.ledger_state import ComponentState, LedgerState, fold_all
+from privacy.plan import TRAIN
+from privacy.report_model import Report
+from privacy.report_parts import Region
+from verify.errors import ContradictedError, MissingEvidenceError
+
+
+class Outcome(Enum):
+    """What a check found; the value is the exit code of a command that reports it."""
+
+    HOLDS = 0
+    VIOLATED = 1
+    INCOMPLETE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that does not hold, or could not be checked.
+
+    Attributes:
+        outcome: Which of the two.
+        region: Where; empty for the run as a whole.
+        text: What was expected and what came.
+    """
+
+    outcome: Outcome
+    region: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Everything one check found; no finding means that the report holds.
+
+    Attributes:
+        findings: In the order of the regions.
+        regions: Regions whose ledger was compared in full.
+    """
+
+    findings: tuple[Finding, ...]
+    regions: tuple[str, ...]
+
+    @property
+    def outcome(self) -> Outcome:
+        """The worst of all findings: violated before incomplete before holds."""
+        found = {finding.outcome for finding in self.findings}
+        for outcome in (Outcome.VIOLATED, Outcome.INCOMPLETE):
+            if outcome in found:
+                return outcome
+        return Outcome.HOLDS
+
+
+def check_ledgers(folder: Path) -> Result:
+    """Compare the ledgers of a run with its report.
+
+    Args:
+        folder: The run's folder, with ``report.json`` and ``regions/``.
+    """
+    try:
+        report = _report(folder / "report.json")
+    except MissingEvidenceError as error:
+        return Result((Finding(Outcome.INCOMPLETE, "", str(error)),), ())
+    findings = list(_unreported(folder, report))
+    compared = []
+    for region in report.regions:
+        try:
+            state = _state(_folder_of(folder, region.name))
+        except MissingEvidenceError as error:
+            findings.append(Finding(Outcome.INCOMPLETE, region.name, str(error)))
+        except ContradictedError as error:
+            findings.append(Finding(Outcome.VIOLATED, region.name, str(error)))
+        else:
+            compared.append(region.name)
+            differences = _differences(region, report.plan, state)
+            findings += [Finding(Outcome.VIOLATED, region.name, text) for text in differences]
+    return Result(tuple(findings), tuple(compared))
+
+
+def read_bodies(folder: Path) -> Sequence[bytes]:
+    """Return the bodies of the ledger in a region's folder, and change nothing there.
+
+    Raises:
+        MissingEvidenceError: If there is no ledger, or this release cannot read it.
+        ContradictedError: If the file is damaged.
+    """
+    database, export = folder / "ledger.db", folder / "ledger.jsonl"
+    if database.is_file():
+        return _database_bodies(database)
+    if export.is_file():
+        return export.read_bytes().splitlines()
+    raise MissingEvidenceError(
+        f"expected ledger.db or ledger.jsonl in {folder}, got neither; ask the region for it"
+    )
+
+
+def _report(path: Path) -> Report:
+    try:
+        return Report.from_json(path.read_bytes())
+    except OSError as error:
+        raise MissingEvidenceError(
+            f"expected a report at {path}, got: {error.strerror}; name the run's folder"
+        ) from error
+    except PrivacyError as error:
+        raise MissingEvidenceError(f"{path.name} is no report of this release: {error}") from error
+
+
+def _unreported(folder: Path, report: Report) -> Iterator[Finding]:
+    """Yield each region that has a folder and is left out of the report."""
+    known = {region.name for region in report.regions}
+    for path in sorted((folder / "regions").glob("*/ledger.*")):
+        if path.parent.name not in known and path.name in ("ledger.db", "ledger.jsonl"):
+            yield Finding(
+                Outcome.VIOLATED,
+                path.parent.name,
+                f"expected only the report's regions, got a ledger of {path.parent.name}; "
+                "its charges and releases are missing from the report",
+            )
+
+
+def _database_bodies(database: Path) -> Sequence[bytes]:
+    with tempfile.TemporaryDirectory(prefix="stillroom-") as scratch:
+        # Opening would write a log beside the evidence; what was not folded into the database
+        # yet is in its write-ahead log.
+        for path in (database, database.with_name("ledger.db-wal")):
+            if path.is_file():
+                shutil.copyfile(path, Path(scratch, path.name))
+        try:
+            file = LedgerFile.open(Path(scratch, database.name))
+        except LedgerVersionError as error:
+            raise MissingEvidenceError(str(error)) from error
+        except PrivacyError as error:
+            raise ContradictedError(f"{database.name} cannot be read: {error}") from error
+        try:
+            return file.bodies()
+        except PrivacyError as error:
+            raise ContradictedError(f"{database.name} cannot be read: {error}") from error
+        finally:
+            file.close()
+
+
+def _folder_of(folder: Path, region: str) -> Path:
+    """Return where the region's ledger is, inside the run's folder and nowhere else."""
+    if Path(region).name != region:
+        raise ContradictedError(f"expected the name of a region, got the path {region[:80]!r}")
+    return folder / "regions" / region
+
+
+def _state(folder: Path) -> LedgerState:
+    """Read and fold a region's ledger, and compute each of its charges anew."""
+    bodies = read_bodies(folder)
+    try:
+        entries = [Entry.from_bytes(body) for body in bodies]
+    except (UnknownEntryError, LedgerVersionError) as error:
+        raise MissingEvidenceError(str(error)) from error
+    except PrivacyError as error:
+        raise ContradictedError(str(error)) from error
+    try:
+        state = fold_all(bodies)
+        for entry in entries:
+            if isinstance(entry.payload, Approval):
+                _check_charges(entry.payload)
+    except PrivacyError as error:
+        raise ContradictedError(f"the ledger breaks its own rules: {error}") from error
+    return state
+
+
+def _check_charges(approval: Approval) -> None:
+    """Refuse an approval that charged less than its events cost."""
+    event = Composed(tuple(approval.components.values()))
+    for charge in approval.charges:
+        cost = charged_epsilon(event, delta=charge.delta, neighbours=charge.neighbours)
+        if cost > charge.epsilon:
+            raise ContradictedError(
+                f"the plan {approval.plan[:16]}… was charged {charge}, "
+                f"and its events cost ε = {cost} at that δ"
+            )
+
+
+def _differences(region: Region, plan: str, state: LedgerState) -> Iterator[str]:
+    """Yield what the report says otherwise than the ledger."""
+    if state.region != region.name:
+        yield _expected("a ledger of", state.region, region.name)
+    account = state.accounts.get(region.lineage)
+    approved = state.plans.get(plan)
+    if account is None or approved is None or TRAIN not in approved.components:
+        yield (
+            f"the report names the account {region.lineage} and the plan {plan[:16]}…, "
+            "which this ledger does not have"
+        )
+        return
+    charged = account.charged.get(region.charged.relation, NOTHING)
+    limits = [limit for limit in account.limits if limit.relation == region.charged.relation]
+    if charged != region.charged.guarantee:
+        unit, neighbours = region.charged.relation
+        recorded = describe(charged, unit=unit, neighbours=neighbours)
+        yield _expected("a charge of", recorded, region.charged)
+    if limits != [region.budget]:
+        yield _expected("a budget of", "; ".join(map(str, limits)) or "none", region.budget)
+    yield from _mechanism(region, approved.approval.components[TRAIN], approved.components[TRAIN])
+    yield from _vectors(region, approved.components[TRAIN])
+
+
+def _mechanism(region: Region, event: Mechanism, part: ComponentState) -> Iterator[str]:
+    rate = event.sample_rate if isinstance(event, SampledGaussian) else Fraction(1)
+    recorded = f"{event.noise_multiplier} and {rate}"
+    reported = f"{region.noise_multiplier} and {region.sample_rate}"
+    if recorded != reported:
+        yield _expected("noise multiplier and sample rate", recorded, reported)
+    steps = (part.executed_steps, part.reserved_steps, part.max_steps)
+    claimed = (region.released_steps, region.reserved_steps, region.max_steps)
+    if steps != claimed:
+        yield _expected("released, reserved and allowed steps", steps, claimed)
+
+
+def _vectors(region: Region, part: ComponentState) -> Iterator[str]:
+    recorded = Counter(
+        (one.round, one.wire_bytes, one.wire_sha256, one.destination) for one in part.sends.values()
+    )
+    reported = Counter(
+        (one.round, one.wire_bytes, one.wire_sha256, one.destination) for one in region.sent
+    )
+    for round_, size, digest, to in sorted(recorded - reported):
+        yield f"round {round_}: {size} bytes ({digest[:16]}…) left for {to}, unreported"
+    for round_, size, digest, to in sorted(reported - recorded):
+        yield f"round {round_}: {size} bytes ({digest[:16]}…) for {to} reported, not in the ledger"
+
+
+def _expected(what: str, ledger: object, report: object) -> str:
+    return f"the ledger has {what} {ledger}; the report says {report}"
