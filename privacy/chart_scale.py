@@ -45,7 +45,9 @@ def nice_ticks(low: float, high: float, *, most: int = 6) -> tuple[float, ...]:
     """
     if not (math.isfinite(low) and math.isfinite(high) and low <= high and most >= 4):
         raise ValueError(f"expected finite limits in order and 4 ticks, got {low}, {high}, {most}")
-    width = high - low or abs(high) or 1.0
+    width = high - low
+    if width <= 1e-6 * max(abs(low), abs(high), 1.0):  # no spread to show: one value, in its size
+        width = max(abs(high), 1.0)
     power = math.floor(math.log10(width / most))
     for exponent in (power, power + 1, power + 2):
         for factor in (1, 2, 5):
@@ -53,6 +55,13 @@ def nice_ticks(low: float, high: float, *, most: int = 6) -> tuple[float, ...]:
             if len(ticks) <= most:
                 return ticks
     raise ValueError(f"no round ticks for {low} to {high}")
+
+
+def tick_texts(ticks: Sequence[float]) -> list[str]:
+    """Return the ticks as text, all with as many decimals as the one that needs most."""
+    plain = [f"{Decimal(f'{tick:.6g}'):f}" for tick in ticks]
+    places = max(len(text.partition(".")[2]) for text in plain)
+    return [f"{Decimal(text):.{places}f}" for text in plain]
 
 
 def _multiples(low: float, high: float, step: Decimal) -> tuple[float, ...]:

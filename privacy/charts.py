@@ -11,11 +11,13 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from privacy.chart_scale import Scale, nice_ticks, spread
+from privacy.chart_scale import Scale, nice_ticks, spread, tick_texts
 
 WIDTH = 400
 _ROW = 46
 _LABEL_GAP = 15.0
+_ROW_CHARACTERS = 48  # what a row has room for in the widest of the usual system fonts
+_LEAST_SPAN = 0.1  # of an axis of shares: a hundredth more or less shall not look like a cliff
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +70,16 @@ def line_chart(
         alt: What the chart shows, for whoever does not see it.
         low: A value that the axis reaches down to, if the data do not.
     """
-    left, right, top, bottom = 40, WIDTH - 134, 14, 228
+    left, right, top, bottom = 40, WIDTH - 140, 14, 228
     values = [y for line in lines for _, y in line.points] + [level.value for level in levels]
-    ticks = nice_ticks(min(values) if low is None else min(low, *values), max(values))
+    ticks = nice_ticks(*_limits([*values, *([] if low is None else [low])]))
     last = max(x for line in lines for x, _ in line.points)
     x = Scale(0, max(last, 1), left + 4, right)
     y = Scale(ticks[0], ticks[-1], bottom, top)
-    parts = [_grid_line(left, right, y(tick), _number(tick)) for tick in ticks]
+    parts = [
+        _grid_line(left, right, y(tick), text)
+        for tick, text in zip(ticks, tick_texts(ticks), strict=True)
+    ]
     parts += _round_axis(x, last, at=bottom)
     for level in levels:
         parts.append(_path(level.tone, [(left, y(level.value)), (right, y(level.value))]))
@@ -114,10 +119,13 @@ def dot_plot(dots: Sequence[Dot], *, alt: str) -> Markup:
         dots: At least one.
         alt: What the chart shows, for whoever does not see it.
     """
-    ticks = nice_ticks(min(d.mean - d.sd for d in dots), max(d.mean + d.sd for d in dots))
+    ticks = nice_ticks(*_limits([d.mean + side * d.sd for d in dots for side in (-1, 1)]))
     x = Scale(ticks[0], ticks[-1], 14, WIDTH - 14)
     bottom = _ROW * len(dots)
-    parts = [_text(x(tick), bottom + 16, _number(tick), "middle") for tick in ticks]
+    parts = [
+        _text(x(tick), bottom + 16, text, "middle")
+        for tick, text in zip(ticks, tick_texts(ticks), strict=True)
+    ]
     for i, dot in enumerate(dots):
         base = _ROW * i
         parts += _row_head(base, dot.label, dot.text)
@@ -149,11 +157,13 @@ def _end_labels(ends: Sequence[tuple[str, str, float]], y: Scale, *, at: float) 
 
 def _round_axis(x: Scale, last: float, *, at: float) -> list[Markup]:
     ticks = (tick for tick in nice_ticks(0, max(last, 4)) if tick <= max(last, 1))
-    parts = [_text(x(tick), at + 18, _number(tick), "middle") for tick in ticks]
+    parts = [_text(x(tick), at + 18, f"{tick:.0f}", "middle") for tick in ticks]
     return [*parts, _text((x.start + x.end) / 2, at + 36, "round", "middle")]
 
 
 def _row_head(base: float, label: str, text: str) -> list[Markup]:
+    room = max(_ROW_CHARACTERS - len(text), 8)
+    label = label if len(label) <= room else label[: room - 1].rstrip() + "…"
     return [_text(0, base + 15, label, "start"), _text(WIDTH, base + 15, text, "end")]
 
 
@@ -199,6 +209,10 @@ def _svg(height: float, alt: str, parts: Sequence[Markup]) -> Markup:
     return head + Markup("\n").join(parts) + Markup("</svg>")
 
 
-def _number(value: float) -> str:
-    """Write a tick without trailing zeros."""
-    return f"{value:.6g}"
+def _limits(values: Sequence[float]) -> tuple[float, float]:
+    """Return the least and largest value, apart enough for an axis of shares."""
+    low, high = min(values), max(values)
+    missing = max(_LEAST_SPAN - (high - low), 0.0)
+    if low > 0:
+        low = max(low - missing / 2, 0.0)
+    return low, max(high, low + _LEAST_SPAN)

@@ -38,6 +38,13 @@ ALWAYS_ASSUMED = (
     Assumption("No other ledger was ever charged for the same lineage", ASSUMED),
 )
 
+# What a simulation must say above everything else.
+SIMULATION_MARKS = (
+    "One machine held the records of all regions, as a simulation does.",
+    "Every way of training but the released student was run by the researcher, outside the "
+    "ledgers. Those figures are for comparison; in a real federation most could not be had.",
+)
+
 
 def claim(region: Region, *, as_of: str, assumptions: int, exceptions: int) -> str:
     """Return what the region claims, with its conditions and exceptions by number.
@@ -77,11 +84,15 @@ def in_plain_words(bound: Bound) -> str:
         Neighbours.ADD_OR_REMOVE_ONE: f"whether one given {bound.unit} was used at all",
         Neighbours.REPLACE_ONE: f"which of two given {bound.unit}s was used",
     }[bound.neighbours]
+    percent = guess_percent(bound)
+    if percent < 100:
+        limit = f"they are right at most {percent} times in 100, however they do it"
+    else:
+        limit = "nothing worth the name limits how often they are right"
     return (
         f"Suppose somebody sees everything that was released, knows every other {bound.unit}, "
         f"and has to guess {bet}. By coin toss they are right 50 times in 100. With the releases "
-        f"they are right at most {guess_percent(bound)} times in 100, however they do it. This is "
-        "a ceiling for the worst case, not an estimate."
+        f"{limit}. This is a ceiling for the worst case, not an estimate."
     )
 
 

@@ -23,6 +23,7 @@ from privacy.report_parts import (
     Stage,
     Student,
     Teacher,
+    Verdict,
     Version,
     figure,
 )
@@ -95,7 +96,7 @@ def region(name: str, *, epsilon: str = "2.999", rounds: int = 3) -> Region:
 
 
 def sample(**changes: object) -> Report:
-    """A valid report of two regions and three rounds, with ``changes``."""
+    """A valid report of two regions and three rounds, with ``changes`` and its own words."""
     report = Report(
         study="chapters <of> the ICD & more",
         created_at="2026-11-24T12:00:00Z",
@@ -119,6 +120,5 @@ def sample(**changes: object) -> Report:
         not_covered=ALWAYS_NOT_COVERED,
         marks=("One machine held the records of all regions.",),
     )
-    if not changes:
-        return report
-    return replace(report, **changes)  # type: ignore[arg-type]
+    words = {"verdict": Verdict("", ()), "claims": ()}
+    return replace(report, **{**words, **changes})  # type: ignore[arg-type]

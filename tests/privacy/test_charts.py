@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import re
 from decimal import Decimal
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from privacy.chart_scale import Scale, nice_ticks, spread
+from privacy.chart_scale import Scale, nice_ticks, spread, tick_texts
 from privacy.charts import WIDTH, Bar, Dot, Level, Line, bar_chart, dot_plot, line_chart
 
 NUMBER = r"-?[0-9.]+"
@@ -116,6 +117,28 @@ def test_ticks_of_a_usual_accuracy_are_the_expected_ones() -> None:
     assert nice_ticks(0.5, 0.5)[0] <= 0.5 < nice_ticks(0.5, 0.5)[-1]
 
 
+def test_ticks_are_written_with_the_same_number_of_decimals() -> None:
+    """0.010 beside 0.015, and no decimals where none are needed."""
+    assert tick_texts((0.0, 0.005, 0.01)) == ["0.000", "0.005", "0.010"]
+    assert tick_texts((0.0, 5.0, 10.0)) == ["0", "5", "10"]
+
+
+def test_a_small_difference_does_not_look_like_a_cliff() -> None:
+    """An axis of shares spans a tenth at least."""
+    root = parsed(line_chart([Line("s", "student", ((0, 0.712), (1, 0.719)))], [], alt=""))
+    first, second = (float(e.attrib["cy"]) for e in root.iter() if e.tag.endswith("circle"))
+    assert 0 < first - second < 25
+
+
+def test_a_long_name_leaves_room_for_its_figure() -> None:
+    """It is shortened in the drawing; the alternative text has all of it."""
+    chart = bar_chart([Bar("n" * 80, "2.999 of 8", 1.0)], alt="n" * 80)
+    label = next(e.text or "" for e in parsed(chart).iter() if e.tag.endswith("text"))
+    assert label.endswith("…")
+    assert len(label) + len("2.999 of 8") <= 48
+    assert "n" * 80 in chart
+
+
 @pytest.mark.parametrize(("low", "high"), [(1.0, 0.0), (0.0, math.inf), (math.nan, 1.0)])
 def test_ticks_need_limits_in_order(low: float, high: float) -> None:
     """No axis without a range."""
@@ -129,7 +152,7 @@ def test_labels_do_not_overlap_and_keep_their_order(places: list[float]) -> None
     moved = spread(places, gap=15, low=0, high=200)
     assert all(-1e-9 <= place <= 200 + 1e-9 for place in moved)
     by_place = [moved[i] for i in sorted(range(len(places)), key=places.__getitem__)]
-    assert all(b - a >= 15 - 1e-9 for a, b in zip(by_place, by_place[1:], strict=False))
+    assert all(b - a >= 15 - 1e-9 for a, b in pairwise(by_place))
 
 
 def test_labels_that_have_room_stay_where_they_are() -> None:

@@ -64,6 +64,12 @@ def test_plain_words_say_which_guess_is_meant() -> None:
     assert "which of two given persons" in in_plain_words(swapped)
 
 
+def test_an_epsilon_that_protects_hardly_at_all_is_called_that() -> None:
+    """Beyond 99 in 100 there is no limit worth a number."""
+    assert "nothing worth the name" in in_plain_words(bound("8"))
+    assert "at most 96 times" in in_plain_words(bound("3"))
+
+
 @pytest.mark.parametrize(
     ("delta", "text"), [("0.00001", "1e-5"), ("0.000025", "2.5e-5"), ("0.1", "1e-1")]
 )

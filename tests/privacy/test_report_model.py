@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from hypothesis import given
@@ -37,37 +37,40 @@ def test_a_report_names_its_schema() -> None:
     assert json.loads(sample().to_json())["schema"] == SCHEMA == "stillroom/report/v1"
 
 
-@pytest.mark.parametrize(
-    "edit",
-    [
-        lambda d: d.update(schema="stillroom/report/v2"),
-        lambda d: d.pop("schema"),
-        lambda d: d.pop("plan"),
-        lambda d: d.update(colour="red"),
-        lambda d: d["regions"][0].update(colour="red"),
-        lambda d: d["regions"][0].pop("charged"),
-        lambda d: d["regions"][0]["charged"].update(epsilon="-1"),
-        lambda d: d["regions"][0]["charged"].update(epsilon="0"),
-        lambda d: d["regions"][0]["charged"].update(neighbours="some"),
-        lambda d: d["regions"][0].update(sent={}),
-        lambda d: d["regions"][0].update(released_steps=42),
-        lambda d: d["regions"][0]["sent"][0].update(wire_sha256="ab"),
-        lambda d: d["regions"][0].update(public_size="1200"),
-        lambda d: d["rounds"][0].update(accuracy="1.5"),
-        lambda d: d["rounds"][0].update(round=True),
-        lambda d: d["arms"][0].update(is_private_release=1),
-        lambda d: d["arms"].pop(0),
-        lambda d: d["arms"].append(d["arms"][0]),
-        lambda d: d["claims"].pop(),
-        lambda d: d["regions"].reverse(),
-        lambda d: d.update(regions="north"),
-        lambda d: d.update(data=[]),
-        lambda d: d.update(mode="production"),
-        lambda d: d.update(created_at="yesterday"),
-        lambda d: d.update(study=" "),
-    ],
-)
-def test_an_edited_report_is_refused(edit: Callable[[dict[str, Any]], object]) -> None:
+Edit: TypeAlias = Callable[[dict[str, Any]], object]
+
+EDITS: dict[str, Edit] = {
+    "a later schema": lambda d: d.update(schema="stillroom/report/v2"),
+    "no schema": lambda d: d.pop("schema"),
+    "no plan": lambda d: d.pop("plan"),
+    "an unknown field": lambda d: d.update(colour="red"),
+    "an unknown field of a part": lambda d: d["regions"][0].update(colour="red"),
+    "a part without a field": lambda d: d["regions"][0].pop("charged"),
+    "a negative ε": lambda d: d["regions"][0]["charged"].update(epsilon="-1"),
+    "an ε of zero": lambda d: d["regions"][0]["charged"].update(epsilon="0"),
+    "an unknown relation": lambda d: d["regions"][0]["charged"].update(neighbours="some"),
+    "an object for an array": lambda d: d["regions"][0].update(sent={}),
+    "more released than reserved": lambda d: d["regions"][0].update(released_steps=42),
+    "a short hash": lambda d: d["regions"][0]["sent"][0].update(wire_sha256="ab"),
+    "text for an integer": lambda d: d["regions"][0].update(public_size="1200"),
+    "an accuracy above one": lambda d: d["rounds"][0].update(accuracy="1.5"),
+    "true for a number": lambda d: d["rounds"][0].update(round=True),
+    "one for true": lambda d: d["arms"][0].update(is_private_release=1),
+    "no teacher": lambda d: d["arms"].pop(0),
+    "an arm twice": lambda d: d["arms"].append(d["arms"][0]),
+    "a region without a claim": lambda d: d["claims"].pop(),
+    "regions out of order": lambda d: d["regions"].reverse(),
+    "text for an array": lambda d: d.update(regions="north"),
+    "an array for an object": lambda d: d.update(data=[]),
+    "an unknown mode": lambda d: d.update(mode="production"),
+    "no time": lambda d: d.update(created_at="yesterday"),
+    "no name": lambda d: d.update(study=" "),
+    "more trained than there are": lambda d: d["student"].update(trained_parameters=2**40),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS.keys())
+def test_an_edited_report_is_refused(edit: Edit) -> None:
     """Unknown, missing and contradicting fields are errors, not defaults."""
     document = json.loads(sample().to_json())
     edit(document)
@@ -102,7 +105,7 @@ def test_regions_of_different_units_do_not_share_a_report() -> None:
     person = Bound(Unit.PERSON, Neighbours.ADD_OR_REMOVE_ONE, Decimal(3), Decimal("0.00001"))
     other = replace(region("south"), charged=person, budget=person)
     with pytest.raises(MalformedDocumentError, match="one unit"):
-        sample(regions=(region("north"), other), claims=())
+        sample(regions=(region("north"), other))
 
 
 def test_charge_and_budget_are_in_one_unit() -> None:
@@ -143,7 +146,7 @@ def test_a_retry_counts_as_bytes_that_left() -> None:
     """Two vectors in one round are twice the bytes of that round."""
     one = region("north")
     again = Sent(1, 32_468, "0" * 64, "coordinator")
-    report = sample(regions=(replace(one, sent=(*one.sent, again)),), claims=())
+    report = sample(regions=(replace(one, sent=(*one.sent, again)),))
     assert report.bytes_out_per_region_round == 2 * 32_468
     assert report.regions[0].bytes_out == 4 * 32_468
 

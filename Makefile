@@ -1,0 +1,34 @@
+# make demo   set up and run the default study, offline
+# make test   set up and run every check and test
+# make clean  remove what the two made
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+.PHONY: demo test clean setup
+.DELETE_ON_ERROR:
+
+demo: .venv/ready-demo
+	rm -rf runs/demo
+	$(BIN)/stillroom demo --out runs/demo
+
+test: .venv/ready-dev .venv/ready-demo
+	./check
+
+setup: .venv/ready-dev .venv/ready-demo
+
+.venv/ready: pyproject.toml constraints.txt
+	test -d .venv || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	touch $@
+
+.venv/ready-dev: .venv/ready
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+.venv/ready-demo: requirements-demo.txt .venv/ready
+	$(BIN)/python -m pip install --quiet --no-deps -r requirements-demo.txt
+	touch $@
+
+clean:
+	rm -rf .venv runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

@@ -1,0 +1,50 @@
+"""The ClientApp of a deployment: finds this node's region folder and answers for it.
+
+The folder is named by the node's own configuration, ``region-folder``, never by the coordinator.
+It wires and decides nothing.
+"""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+from flwr.app import Context
+
+from client.errors import RegionFolderError
+from client.flower_adapter import make_client_app
+from client.folder import RegionFolder
+from client.handler import RegionHandler
+from client.local_log import LocalLog
+from client.region import open_region
+
+FOLDER_KEY = "region-folder"
+
+
+def _now() -> int:
+    return int(time.time())
+
+
+@cache
+def _handler(folder: Path) -> RegionHandler:
+    """Open the region once; the warm process keeps teacher, labels and student."""
+    trainer = ThreadPoolExecutor(1, "trainer")
+    return open_region(RegionFolder(folder), executor=trainer, clock=_now).handler
+
+
+def _folder(context: Context) -> Path:
+    folder = context.node_config.get(FOLDER_KEY)
+    if not isinstance(folder, str):
+        raise RegionFolderError(
+            f"this node's configuration has no {FOLDER_KEY}: start the SuperNode with "
+            f"--node-config '{FOLDER_KEY}=\"/path/to/region\"'"
+        )
+    return Path(folder)
+
+
+def _reporter() -> Callable[[Exception], None]:
+    return LocalLog(Path.cwd() / "errors.log").report
+
+
+app = make_client_app(lambda context: _handler(_folder(context)), report=_reporter())
