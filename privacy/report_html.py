@@ -6,6 +6,7 @@ are written.
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from fractions import Fraction
 
@@ -139,10 +140,12 @@ def _with_spread(arm: Arm) -> str:
 
 
 def _typographic(value: object) -> object:
-    """Set apostrophes as a printer would; what is markup already stays as it is."""
-    if isinstance(value, str) and not isinstance(value, Markup):
-        return value.replace("'", "\N{RIGHT SINGLE QUOTATION MARK}")
-    return value
+    """Set apostrophes and numbers as a printer would; what is markup already stays as it is."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    text = value.replace("'", "\N{RIGHT SINGLE QUOTATION MARK}")
+    text = re.sub(r"(?<=\de)-(?=\d)", "\N{MINUS SIGN}", text)  # no line ends within 1e-5
+    return re.sub("([εδ]) = ", "\\1\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}", text)
 
 
 def _score(value: Decimal) -> str:

@@ -44,7 +44,7 @@ def region_of(state: LedgerState, plan: Plan) -> Region:
         released_steps=part.executed_steps,
         public_size=terms.public_size,
         sent=tuple(
-            Sent(one.round, one.wire_bytes, one.wire_sha256, one.destination)
+            Sent(one.round + 1, one.wire_bytes, one.wire_sha256, one.destination)
             for one in part.sends.values()
         ),
     )

@@ -163,6 +163,7 @@ class Arm:
         seeds: How many.
         epsilon: What one run costs or would cost; None where no record is protected or used.
         is_private_release: Whether a ledger paid for it; all others are the researcher's.
+        is_fixed: Whether nothing in it is left to chance, so that one seed is all there is.
         note: What else must be said; may be empty.
     """
 
@@ -176,6 +177,7 @@ class Arm:
     seeds: int
     epsilon: Decimal | None
     is_private_release: bool
+    is_fixed: bool
     note: str
 
     def __post_init__(self) -> None:
@@ -198,6 +200,7 @@ class Arm:
         macro_f1s: Sequence[float],
         epsilon: Decimal | None = None,
         is_private_release: bool = False,
+        is_fixed: bool = False,
         note: str = "",
     ) -> Self:
         """Return the arm with mean and spread of what each seed gave.
@@ -221,6 +224,7 @@ class Arm:
             seeds=len(accuracies),
             epsilon=epsilon,
             is_private_release=is_private_release,
+            is_fixed=is_fixed,
             note=note,
         )
 
@@ -230,7 +234,7 @@ class Sent:
     """One masked vector that left a region.
 
     Attributes:
-        round: The round of the plan.
+        round: The round of the plan, counted from 1 as people do; ledgers count from 0.
         wire_bytes: Its size on the wire.
         wire_sha256: SHA-256 of those bytes, in hexadecimal.
         destination: Who received it.

@@ -36,7 +36,7 @@ class Difference:
     def of(cls, one: Arm, other: Arm) -> Difference:
         """Compare ``one`` with ``other``."""
         gain = float(one.accuracy - other.accuracy)
-        if min(one.seeds, other.seeds) < 2:
+        if any(arm.seeds < 2 and not arm.is_fixed for arm in (one, other)):
             return cls(gain, None)
         parts = (float(arm.accuracy_sd) ** 2 / arm.seeds for arm in (one, other))
         return cls(gain, 2 * math.sqrt(sum(parts)))

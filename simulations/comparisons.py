@@ -215,6 +215,7 @@ def _fixed(name: ArmName, quality: Quality) -> Arm:
         description=description,
         accuracies=[quality.accuracy],
         macro_f1s=[quality.macro_f1],
+        is_fixed=True,
     )
 
 
@@ -240,5 +241,6 @@ def _measured(comparison: Comparison, found: list[Quality], epsilon: Decimal | N
         accuracies=[quality.accuracy for quality in found],
         macro_f1s=[quality.macro_f1 for quality in found],
         epsilon=epsilon,
+        is_fixed=not comparison.repeated,
         note=comparison.note,
     )

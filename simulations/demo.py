@@ -4,7 +4,7 @@ from pathlib import Path
 
 from client.folder import write_durably
 from distillation.model_files import locate
-from simulations.demo_data import ENCODER_PACKAGE, Public, read_titles, split, write_files
+from simulations.demo_data import ENCODER_PACKAGE, DemoData, Public, read_titles, split, write_files
 from simulations.errors import RunFolderError
 from simulations.progress import Progress
 from simulations.vendor import build_teacher
@@ -31,14 +31,14 @@ def prepare_demo(folder: Path, show: Progress) -> Path:
     if study.exists() and study.read_bytes() == content:
         return study
     with show.stage("The vendor trains its teacher (playing its part)"):
-        write_demo_data(folder, seed=_SEED, public=Public.HALF_THE_CHAPTERS)
+        data = split(read_titles(), seed=_SEED, public=Public.HALF_THE_CHAPTERS)
+        write_demo_data(folder, data)
     write_durably(study, content)
     return study
 
 
-def write_demo_data(folder: Path, *, seed: int, public: Public) -> None:
+def write_demo_data(folder: Path, data: DemoData) -> None:
     """Write one split's files and the teacher that was trained on its vendor part."""
-    data = split(read_titles(), seed=seed, public=public)
     write_files(data, folder)
     build_teacher(
         locate(f"package:{ENCODER_PACKAGE}"),

@@ -4,17 +4,15 @@ import importlib.metadata
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from fractions import Fraction
 
 from distillation.evaluation import Quality
 from distillation.kinds import Train
 from distillation.study import Study
-from privacy.guarantee import Bound
-from privacy.ledger import BudgetView, Ledger
-from privacy.ledger_entries import Send
-from privacy.plan import TRAIN, Plan
-from privacy.report_claim import ALWAYS_ASSUMED, ALWAYS_NOT_COVERED
+from privacy.ledger import Ledger
+from privacy.plan import Plan
+from privacy.report_claim import ALWAYS_ASSUMED, ALWAYS_NOT_COVERED, SIMULATION_MARKS
+from privacy.report_ledger import region_of
 from privacy.report_model import Report
 from privacy.report_parts import (
     Arm,
@@ -22,7 +20,6 @@ from privacy.report_parts import (
     Mode,
     Region,
     RoundQuality,
-    Sent,
     Stage,
     Student,
     Teacher,
@@ -46,12 +43,6 @@ _PACKAGES = (
     "cryptography",
 )
 _ENOUGH_REGIONS = 5
-_SIMULATED = (
-    "This is a simulation: one person held all regions' records, keys and approvals. It shows "
-    "what the federation would release and cost, not that a real region was protected.",
-    "The rows other than the released student are the researcher's comparisons: no ledger paid "
-    "for them, and they were not released.",
-)
 
 
 def make_report(
@@ -120,31 +111,8 @@ def _student(study: Study, prepared: Prepared) -> Student:
 
 
 def _region(plan: Plan, name: str, run: RunFolder, clock: Callable[[], int]) -> Region:
-    terms = plan.region(name)
-    train = terms.component(TRAIN)
     with Ledger.open(run.region(name).ledger, clock=clock) as ledger:
-        (view,) = ledger.budget()
-        sends = [e.payload for e in ledger.entries() if isinstance(e.payload, Send)]
-    return Region(
-        name=name,
-        lineage=view.lineage,
-        charged=_bound(view, view.charged.epsilon, view.charged.delta),
-        budget=_bound(view, view.granted.epsilon, view.granted.delta),
-        noise_multiplier=train.noise_multiplier,
-        clip_norm=plan.clip_norm,
-        sample_rate=train.sample_rate,
-        max_steps=view.max_steps,
-        reserved_steps=view.reserved_steps,
-        released_steps=view.executed_steps,
-        public_size=terms.public_size,
-        sent=tuple(
-            Sent(one.round + 1, one.wire_bytes, one.wire_sha256, one.destination) for one in sends
-        ),
-    )
-
-
-def _bound(view: BudgetView, epsilon: Decimal, delta: Decimal) -> Bound:
-    return Bound(view.unit, view.neighbours, epsilon, delta)
+        return region_of(ledger.state, plan)
 
 
 def _round(number: int, quality: Quality) -> RoundQuality:
@@ -164,9 +132,9 @@ def _versions() -> tuple[Version, ...]:
 
 def _marks(plan: Plan) -> tuple[str, ...]:
     if len(plan.regions) >= _ENOUGH_REGIONS:
-        return _SIMULATED
+        return SIMULATION_MARKS
     return (
-        *_SIMULATED,
+        *SIMULATION_MARKS,
         f"Only {len(plan.regions)} regions: the sum hides less than among {_ENOUGH_REGIONS} or "
         "more. The guarantee does not rest on the sum.",
     )

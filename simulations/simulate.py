@@ -128,9 +128,9 @@ def _round_line(number: int, prepared: Prepared, quality: Quality, finished: Fin
     plan = prepared.plan
     left = (plan.rounds - number) * finished.seconds
     return (
-        f"round {number:>2} of {plan.rounds} · {len(finished.bytes_in)} of {len(plan.regions)} "
-        f"regions · accuracy {quality.accuracy:.3f} · macro-F1 {quality.macro_f1:.3f} · "
-        f"{sent / 1000:.1f} kB a region · {finished.seconds:.1f} s, about {left:.0f} s left"
+        f"round {number:>2}/{plan.rounds} · {len(finished.bytes_in)}/{len(plan.regions)} regions · "
+        f"accuracy {quality.accuracy:.3f} · ε {plan.epsilon:f} · {sent / 1000:.1f} kB · "
+        f"{left:.0f} s left"
     )
 
 

@@ -93,6 +93,17 @@ def plan(
         write_plan(study, out, as_json=as_json)
 
 
+@app.command(epilog="Example: stillroom verify runs/demo")
+def verify(
+    folder: Annotated[Path, typer.Argument(help="A run's folder.")], as_json: Json = False
+) -> None:
+    """Check that the regions' ledgers say what the report says."""
+    with one_sentence():
+        from stillroom.verifying import verify_folder
+
+        raise typer.Exit(verify_folder(folder, as_json=as_json))
+
+
 @region.command(epilog="Example: stillroom region budget runs/demo/regions/north")
 def budget(
     folder: Annotated[Path, typer.Argument(help="The region's folder, or its ledger.")],

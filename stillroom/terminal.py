@@ -25,11 +25,11 @@ class TerminalProgress:
         with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bars:
             task = bars.add_task(title, total=1.0)
             yield lambda share: bars.update(task, completed=share)
-        out.print(f"{title} · {time.monotonic() - began:.1f} s")
+        self.line(f"{title} · {time.monotonic() - began:.1f} s")
 
     def line(self, text: str) -> None:
         """Print one line."""
-        out.print(text)
+        out.print(text, soft_wrap=True)
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -242,7 +242,8 @@ def _mechanism(region: Region, event: Mechanism, part: ComponentState) -> Iterat
 
 def _vectors(region: Region, part: ComponentState) -> Iterator[str]:
     recorded = Counter(
-        (one.round, one.wire_bytes, one.wire_sha256, one.destination) for one in part.sends.values()
+        (one.round + 1, one.wire_bytes, one.wire_sha256, one.destination)
+        for one in part.sends.values()
     )
     reported = Counter(
         (one.round, one.wire_bytes, one.wire_sha256, one.destination) for one in region.sent

@@ -17,7 +17,6 @@ from torch.optim import Optimizer
 
 from privacy.noise import SecureStream, gaussian, noise_scale
 
-
 _TINY = 1e-6
 
 

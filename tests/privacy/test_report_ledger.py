@@ -30,7 +30,7 @@ def test_a_region_is_reported_as_its_ledger_has_it(tmp_path: Path) -> None:
     assert region.budget == RECORD_LIMIT
     assert (region.noise_multiplier, region.sample_rate) == (Decimal(8), Fraction(1, 10))
     assert (region.released_steps, region.reserved_steps, region.max_steps) == (2, 4, 10)
-    assert region.sent == (Sent(1, 12, DIGEST, "coordinator"),)
+    assert region.sent == (Sent(2, 12, DIGEST, "coordinator"),)
 
 
 def test_a_plan_that_was_not_approved_is_not_reported(tmp_path: Path) -> None:

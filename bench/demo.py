@@ -1,0 +1,35 @@
+"""How long the default study takes, stage by stage, in a process of its own; and its memory."""
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from measure import options, publish, say
+
+
+def main() -> None:
+    """Run ``stillroom demo`` once and print its stages."""
+    asked = options(__doc__ or "")
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "demo"
+        command = [str(Path(sys.executable).with_name("stillroom")), "demo", "--out", str(run)]
+        began = time.monotonic()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        seconds = time.monotonic() - began
+        report = json.loads((run / "report.json").read_text())
+        summary = json.loads((run / "summary.json").read_text())
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
+    stages = {stage["name"]: float(stage["seconds"]) for stage in report["stages"]}
+    for name, took in stages.items():
+        say(f"  {name:18} {took:6.1f} s")
+    say(f"  whole command      {seconds:6.1f} s, peak memory {peak:.2f} GB")
+    figures = {"stages_s": stages, "seconds": seconds, "peak_memory_gb": peak, "summary": summary}
+    publish(figures, asked.out)
+
+
+if __name__ == "__main__":
+    main()
