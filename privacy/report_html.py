@@ -135,7 +135,7 @@ def _from_to(report: Report, name: str) -> str:
 
 def _with_spread(arm: Arm) -> str:
     if arm.seeds == 1:
-        return f"{arm.accuracy:.3f}, one seed"
+        return f"{arm.accuracy:.3f}" if arm.is_fixed else f"{arm.accuracy:.3f}, one seed"
     return f"{arm.accuracy:.3f} ± {arm.accuracy_sd:.3f}"
 
 
