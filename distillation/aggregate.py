@@ -22,19 +22,16 @@ class ServerOptimizer:
     Attributes:
         learning_rate: η > 0; 1 with β = 0 is federated averaging.
         momentum: β in [0, 1).
-        averaged: The released student is the mean of the iterates of the last rounds, at most
-            this many; 1 releases the last iterate.
     """
 
     learning_rate: float = 1.0
     momentum: float = 0.0
-    averaged: int = 1
 
     def __post_init__(self) -> None:
-        if not (self.learning_rate > 0 and 0 <= self.momentum < 1 and self.averaged >= 1):
+        if not (self.learning_rate > 0 and 0 <= self.momentum < 1):
             raise TrainingError(
-                "expected a server learning rate > 0, a momentum in [0, 1) and averaged >= 1; got "
-                f"{self.learning_rate}, {self.momentum}, {self.averaged}"
+                "expected a server learning rate > 0 and a momentum in [0, 1), got "
+                f"{self.learning_rate} and {self.momentum}"
             )
 
 
@@ -45,17 +42,15 @@ class ModelState:
     Attributes:
         weights: (d,), float32.
         velocity: (d,), float64.
-        iterates: The weights of the latest rounds, oldest first, for the released mean.
     """
 
     weights: Vector
     velocity: NDArray[np.float64]
-    iterates: tuple[Vector, ...]
 
     @classmethod
     def start(cls, weights: Vector) -> "ModelState":
         """Return the state before the first round."""
-        return cls(weights, np.zeros(len(weights)), ())
+        return cls(weights, np.zeros(len(weights)))
 
     @property
     def hash(self) -> bytes:
@@ -66,9 +61,7 @@ class ModelState:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the state as named arrays, for `numpy.savez`."""
-        shape = (len(self.iterates), len(self.weights))
-        iterates = np.array(self.iterates, dtype=np.float32).reshape(shape)
-        return {"weights": self.weights, "velocity": self.velocity, "iterates": iterates}
+        return {"weights": self.weights, "velocity": self.velocity}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "ModelState":
@@ -80,15 +73,7 @@ class ModelState:
         return cls(
             weights=arrays["weights"].astype(np.float32),
             velocity=arrays["velocity"].astype(np.float64),
-            iterates=tuple(arrays["iterates"].astype(np.float32)),
         )
-
-    def released(self) -> Vector:
-        """Return the weights that a release of this state holds, (d,)."""
-        if not self.iterates:
-            return self.weights
-        mean = np.mean([w.astype(np.float64) for w in self.iterates], axis=0)
-        return np.asarray(mean, dtype=np.float32)
 
 
 def advance(
@@ -105,5 +90,4 @@ def advance(
         )
     velocity = optimizer.momentum * state.velocity + mean_delta
     weights = state.weights.astype(np.float64) + optimizer.learning_rate * velocity
-    new = weights.astype(np.float32)
-    return ModelState(new, velocity, (*state.iterates, new)[-optimizer.averaged :])
+    return ModelState(weights.astype(np.float32), velocity)

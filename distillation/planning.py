@@ -66,6 +66,12 @@ def recipe_of(study: Study) -> Recipe:
     )
 
 
+def declaration_of(study: Study) -> Declaration:
+    """Return what the study says about its teacher."""
+    lineage = study.teacher.lineage or TeacherLineage.UNDECLARED
+    return Declaration(lineage, study.teacher.population)
+
+
 def make_plan(study: Study, artifacts: PlannedArtifacts) -> Plan:
     """Return the plan of a study.
 
@@ -105,9 +111,7 @@ def make_plan(study: Study, artifacts: PlannedArtifacts) -> Plan:
             tokenizer=artifacts.teacher.tokenizer_sha256,
             code=artifacts.code_sha256,
         ),
-        teacher=Declaration(
-            study.teacher.lineage or TeacherLineage.UNDECLARED, study.teacher.population
-        ),
+        teacher=declaration_of(study),
     )
     return _with_range(terms, study)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 from transformers import (
@@ -20,6 +21,7 @@ from transformers import (
     AutoModelForSequenceClassification,
     PreTrainedConfig,
     PreTrainedModel,
+    PreTrainedTokenizerBase,
 )
 from transformers.modeling_outputs import SequenceClassifierOutput
 
@@ -168,3 +170,19 @@ def load_classifier(folder: Path) -> PreTrainedModel:
         ) from error
     loaded: PreTrainedModel = model.eval()
     return loaded
+
+
+def save_classifier(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path
+) -> None:
+    """Write a classifier as safetensors with its tokenizer.
+
+    Raises:
+        OSError: If the disk is full or read-only.
+    """
+    transformers.logging.disable_progress_bar()
+    try:
+        model.save_pretrained(folder)
+    except SafetensorError as error:  # safetensors reports a full disk as an error of its own
+        raise OSError(f"the model cannot be written to {folder}: {error}") from error
+    tokenizer.save_pretrained(folder)

@@ -42,7 +42,8 @@ def read_toml(path: Path) -> Toml:
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError(f"the study {path} cannot be read: {error}") from error
     except tomllib.TOMLDecodeError as error:
-        hint = "; is a table or key there twice?" if "overwrite" in str(error) else ""
+        double = "overwrite" in str(error) or "twice" in str(error)
+        hint = ": every table, region and key may be there once" if double else ""
         raise StudyError(f"{path.name} is not valid TOML: {error}{hint}") from error
 
 

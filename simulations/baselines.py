@@ -61,7 +61,7 @@ def run_arm(arm: Arm, part: TrainedPart, start: Vector, test: PublicTest) -> lis
         for name, bench in arm.benches.items():
             mean += float(arm.weights[name]) * _update(arm, name, bench, part, state.weights)
         state = advance(state, mean, arm.server)
-        found.append(test.quality(state.released()))
+        found.append(test.quality(state.weights))
     return found
 
 

@@ -14,15 +14,28 @@ from transformers import PreTrainedTokenizerBase
 from client.folder import write_durably
 from distillation.layout import Vector
 from distillation.model_files import ModelFiles, hash_files, locate
-from distillation.planning import PlannedArtifacts, make_plan, recipe_of, source_sha256
+from distillation.planning import (
+    PlannedArtifacts,
+    declaration_of,
+    make_plan,
+    recipe_of,
+    source_sha256,
+)
 from distillation.public_test import PublicTest, public_test
-from distillation.records import Columns, Records, check_labels, read_records
-from distillation.students import MeanPoolClassifier, cut_student, load_classifier
+from distillation.records import (
+    Columns,
+    Records,
+    check_labels,
+    check_public_size,
+    read_records,
+)
+from distillation.students import MeanPoolClassifier, cut_student, load_classifier, save_classifier
 from distillation.study import DataTable, Study
 from distillation.teacher import Answers, ClassifierTeacher, load_tokenizer
 from distillation.tokens import Tokens, tokenize
 from distillation.trained_part import TrainedPart, trained_part
 from distillation.warm_up import WarmUp, warm_up
+from privacy.lineage import admit
 from privacy.plan import Plan
 from simulations.errors import StudyDataError
 from simulations.progress import Advance, Progress
@@ -131,10 +144,16 @@ def prepare(
 ) -> Prepared:
     """Make artifacts and plan in the run's folder, or take up those that are there whole.
 
+    The regions check all of this again; here it is checked before anything takes time.
+
     Raises:
-        RecordsError: If public or test records do not fit the teacher.
+        LineageRefusedError: If no region may use such a teacher.
+        RecordsError: If the records do not fit the teacher or the declared sizes.
         PlanRefusedError: If the study makes no plan.
     """
+    admit(declaration_of(study))
+    for name, rows in data.private.rows_by_region().items():
+        check_public_size(data.private.subset(rows), name, study.regions[name].public_size)
     check_labels(data.test, bench.teacher.outcomes)
     check_labels(data.private, bench.teacher.outcomes)
     if not run.plan.exists():
@@ -186,8 +205,7 @@ def _write_artifacts(
     study: Study, data: StudyData, bench: Bench, student: MeanPoolClassifier, run: RunFolder
 ) -> None:
     folder = run.artifacts / "student"
-    student.save_pretrained(folder)
-    bench.tokenizer.save_pretrained(folder)
+    save_classifier(student, bench.tokenizer, folder)
     teacher = run.artifacts / "teacher"
     if not teacher.exists():
         teacher.symlink_to(bench.teacher_files.folder, target_is_directory=True)

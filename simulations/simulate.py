@@ -14,6 +14,7 @@ from pathlib import Path
 from client.folder import write_durably
 from distillation.evaluation import Quality
 from distillation.layout import Vector
+from distillation.students import save_classifier
 from distillation.study import Study
 from privacy.report_html import render
 from privacy.report_model import Report
@@ -89,7 +90,7 @@ def simulate(study_file: Path, out: Path, options: Options) -> Report:
         qualities = _rounds(federation, prepared, journal, show)
     with journal.stage("comparisons"), show.stage("The researcher's comparisons") as done:
         arms = compare(study, data, prepared, federation.benches, qualities[-1], done)
-    _save_student(federation.loop.checkpoint.model.released(), prepared, bench, run)
+    _save_student(federation.loop.checkpoint.model.weights, prepared, bench, run)
     report = make_report(
         study,
         data,
@@ -112,11 +113,11 @@ def _rounds(
     known[0] = prepared.test.quality(prepared.start)
     checkpoint = federation.loop.checkpoint
     if checkpoint.finished not in known:  # the run stopped between a round and its evaluation
-        known[checkpoint.finished] = prepared.test.quality(checkpoint.model.released())
+        known[checkpoint.finished] = prepared.test.quality(checkpoint.model.weights)
     with journal.stage("rounds"):
         for finished in federation.rounds():
             number = finished.round_ + 1
-            quality = prepared.test.quality(finished.model.released())
+            quality = prepared.test.quality(finished.model.weights)
             known[number] = quality
             journal.add("round", round=number, seconds=finished.seconds, **quality.to_dict())
             show.line(_round_line(number, prepared, quality, finished))
@@ -139,8 +140,7 @@ def _save_student(weights: Vector, prepared: Prepared, bench: Bench, run: RunFol
     prepared.part.write_back()
     partial = run.root / "student.partial"
     shutil.rmtree(partial, ignore_errors=True)
-    prepared.student.save_pretrained(partial)
-    bench.tokenizer.save_pretrained(partial)
+    save_classifier(prepared.student, bench.tokenizer, partial)
     shutil.rmtree(run.student, ignore_errors=True)
     partial.rename(run.student)
 

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModel, PreTrainedModel
 
 from distillation.model_files import ModelFiles
-from distillation.students import MeanPoolClassifier, MeanPoolConfig, pool
+from distillation.students import MeanPoolClassifier, MeanPoolConfig, pool, save_classifier
 from distillation.teacher import load_tokenizer
 from distillation.tokens import Tokens, fixed_batches, tokenize
 
@@ -49,8 +49,7 @@ def build_teacher(
     with torch.no_grad():
         classifier.head.weight.copy_(weight)
         classifier.head.bias.copy_(bias)
-    classifier.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    save_classifier(classifier, tokenizer, folder)
 
 
 @torch.no_grad()
