@@ -18,6 +18,7 @@ from privacy.errors import PrivacyError
 from protocol.envelope import Envelope, MessageKind
 from protocol.errors import AbortCode, MalformedMessageError, ProtocolError
 from protocol.messages import Refusal
+from protocol.wire import UID_BYTES
 
 _MESSAGE, _CHUNKS = "m", "c"
 
@@ -47,7 +48,9 @@ def make_client_app(
     app = ClientApp()
 
     def route(kind: MessageKind) -> Callable[[Message, Context], Message]:
-        return lambda message, context: answer(message, kind, handler_for(context), report=report)
+        return lambda message, context: answer(
+            message, kind, lambda: handler_for(context), report=report
+        )
 
     app.train("start")(route(MessageKind.TRAIN_START))
     app.query("encaps")(route(MessageKind.QUERY_ENCAPS))
@@ -56,25 +59,34 @@ def make_client_app(
 
 
 def answer(
-    message: Message, kind: MessageKind, handler: Handler, *, report: Callable[[Exception], None]
+    message: Message,
+    kind: MessageKind,
+    find_handler: Callable[[], Handler],
+    *,
+    report: Callable[[Exception], None],
 ) -> Message:
-    """Return the reply to one message; it never raises."""
+    """Return the reply to one message; it never raises.
+
+    A region that cannot even be opened answers under a uid of zeros.
+    """
+    uid = bytes(UID_BYTES)
     try:
+        handler = find_handler()
+        uid = handler.uid
         reply = handler.handle(kind, _read(message.content))
-    except ProtocolError as error:
+    except Exception as error:  # the border: an unexpected error's text may hold a record
         report(error)
-        reply = _refusal(handler.uid, error.code)
-    except (ClientError, PrivacyError, DistillationError) as error:
-        report(error)
-        reply = _refusal(handler.uid, AbortCode.REFUSED_LOCALLY)
-    except Exception as error:
-        report(error)
-        reply = _refusal(handler.uid, AbortCode.INTERNAL)
+        reply = Envelope(Refusal(uid=uid, code=code_of(error)).to_bytes())
     return Message(_write(reply), reply_to=message)
 
 
-def _refusal(uid: bytes, code: AbortCode) -> Envelope:
-    return Envelope(Refusal(uid=uid, code=code).to_bytes())
+def code_of(error: Exception) -> AbortCode:
+    """Return the fixed word that the coordinator is told about an error."""
+    if isinstance(error, ProtocolError):
+        return error.code
+    if isinstance(error, ClientError | PrivacyError | DistillationError):
+        return AbortCode.REFUSED_LOCALLY
+    return AbortCode.INTERNAL
 
 
 def _read(content: RecordDict) -> Envelope:
