@@ -18,6 +18,8 @@ from distillation.errors import TrainingError
 from privacy.noise import SecureStream, poisson_sample
 
 _MICRO_BATCH = 512
+_MICRO_FLOATS = 1 << 26
+"""Most per-record gradient values held at once, 256 MiB: many parameters, few records at a time."""
 
 PerRecordLoss: TypeAlias = Callable[[nn.Module, Tensor], Tensor]
 """Maps the module and record indices of shape (B,) to losses of shape (B,)."""
@@ -87,7 +89,8 @@ def _step(
     module: GradSampleModule, private: PrivateOptimizer, loss: PerRecordLoss, batch: Tensor
 ) -> None:
     """Take one step of the logical batch, in micro-batches that are clipped and added up."""
-    pieces = batch.split(_MICRO_BATCH) if len(batch) else (batch,)
+    size = _micro_batch(sum(p.numel() for p in private.params))
+    pieces = batch.split(size) if len(batch) else (batch,)
     for number, piece in enumerate(pieces):
         private.zero_grad()
         if len(piece):
@@ -97,6 +100,11 @@ def _step(
         private.signal_skip_step(do_skip=number < len(pieces) - 1)
         private.step()
     private.zero_grad()
+
+
+def _micro_batch(parameters: int) -> int:
+    """Return how many records are clipped at a time; the result does not depend on it."""
+    return max(1, min(_MICRO_BATCH, _MICRO_FLOATS // parameters))
 
 
 def _change(before: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
