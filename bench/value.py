@@ -56,7 +56,7 @@ def run_seed(titles: Sequence[Title], seed: int, public: Public, *, epochs: int)
         write_demo_data(Path(folder), data)
         study = Path(folder) / "study.toml"
         study.write_text(_study(data, seed=seed, epochs=epochs), encoding="utf-8")
-        return simulate(study, Path(folder) / "run", Options())
+        return simulate(study, Path(folder) / "run", Options()).report
 
 
 def summarise(figures: Figures) -> dict[str, object]:

@@ -5,15 +5,18 @@ counts data rows from 1, without a header. Nothing is repaired: a row without te
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
-import polars as pl
-
 from distillation.errors import RecordsError
+from distillation.record_files import Cell, RawColumns, read_columns
+from privacy.guarantee import Unit
 
 _LEAST_FILLED = 0.5
-"""A region with fewer records than this share of its public size is refused at approval."""
+"""A region with fewer units than this share of its public size is refused at approval."""
+
+_MOST_SHOWN = 20
+"""Names of columns or classes that a message lists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +34,8 @@ class Records:
     """n records of one file.
 
     Attributes:
-        ids: One id a record: its place in the file. A content hash would reveal low-entropy text.
+        ids: One id a record, each once: its place in the file, which stays as long as the file
+            does. A content hash would give away a text that can be guessed.
         texts: The texts.
         labels: The labels, None where the cell is empty.
         units: The privacy units; the id where each record is its own unit.
@@ -43,6 +47,12 @@ class Records:
     labels: tuple[str | None, ...]
     units: tuple[str, ...]
     regions: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if any(len(getattr(self, field.name)) != len(self.ids) for field in fields(self)):
+            raise RecordsError("expected columns of one length, got several: read the file again")
+        if len(set(self.ids)) < len(self.ids):
+            raise RecordsError("expected every record once, got one id twice: choose rows once")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -72,24 +82,18 @@ def read_records(path: Path, columns: Columns) -> Records:
         RecordsError: If the file is missing, of another kind, damaged or empty, lacks a column,
             or has a row without text.
     """
-    frame = _read(path)
-    wanted = [columns.text, columns.label, columns.unit, columns.region]
-    for name in wanted:
-        if name is not None and name not in frame.columns:
-            raise RecordsError(
-                f"{path.name} has no column '{name}'; it has {', '.join(frame.columns)}: name the "
-                "right one in the study or in the region's policy"
-            )
-    if frame.is_empty():
+    raw = read_columns(path)
+    wanted = (columns.text, columns.label, columns.unit, columns.region)
+    _check_columns(raw, [name for name in wanted if name is not None], path.name)
+    if not raw.rows:
         raise RecordsError(f"{path.name} has no records: expected at least one row")
-    texts = _texts(frame, columns.text, path.name)
-    ids = tuple(f"{path.stem}:{row + 1}" for row in range(len(texts)))
+    ids = tuple(f"{path.stem}:{row + 1}" for row in range(raw.rows))
     return Records(
         ids=ids,
-        texts=texts,
-        labels=_optional(frame, columns.label),
-        units=_required(frame, columns.unit, ids, path.name),
-        regions=_required(frame, columns.region, ("",) * len(ids), path.name),
+        texts=_texts(raw.columns[columns.text], columns.text, path.name),
+        labels=_optional(raw, columns.label, path.name),
+        units=_required(raw, columns.unit, ids, path.name),
+        regions=_required(raw, columns.region, ("",) * raw.rows, path.name),
     )
 
 
@@ -101,90 +105,111 @@ def check_labels(records: Records, classes: Sequence[str]) -> None:
     """
     known = set(classes)
     wrong = [
-        row + 1
-        for row, label in enumerate(records.labels)
+        row
+        for row, label in enumerate(records.labels, start=1)
         if label is not None and label not in known
     ]
     if wrong:
         raise RecordsError(
-            f"{len(wrong)} labels are unknown to the teacher ({_rows(wrong)}); it knows "
-            f"{', '.join(list(classes)[:25])}: correct these cells, or empty them"
+            f"the teacher does not know {_count(len(wrong), 'label')} ({_rows(wrong)}); it knows "
+            f"{_names(classes)}: open the file at these rows, and correct or empty the cells"
         )
 
 
-def check_public_size(records: Records, region: str, public_size: int) -> None:
+def check_public_size(
+    records: Records, region: str, public_size: int, *, unit: Unit = Unit.RECORD
+) -> None:
     """Check a region's number of units against what the plan says in public.
 
-    More would break the divisor that the guarantee rests on. Far fewer keep the guarantee but
-    drown in noise, so that is refused before anything is charged. Nothing leaves either way.
+    The batch constant is made from the public size, so the guarantee holds either way; but more
+    units than a declared bound make it untrue, and far fewer drown in noise. Both are refused
+    before anything is charged; the count is private and not in the message. Nothing leaves.
+
+    Args:
+        records: The region's.
+        region: Its name.
+        public_size: The declared bound on its units, >= 1.
+        unit: What the plan protects, and so counts.
 
     Raises:
         RecordsError: If there are more units than declared, or fewer than half.
     """
-    units = len(set(records.units))
-    if units > public_size:
+    found = len(records) if unit is Unit.RECORD else len(set(records.units))
+    if found > public_size:
         raise RecordsError(
-            f"the region {region} declares at most {public_size} units but has more: raise "
+            f"the region {region} declares at most {public_size} {unit}s but has more: raise "
             f"regions.{region}.public_size in the study, and make a new plan"
         )
-    if units < _LEAST_FILLED * public_size:
+    if found < _LEAST_FILLED * public_size:
         raise RecordsError(
-            f"the region {region} declares {public_size} units but has fewer than half: lower "
+            f"the region {region} declares {public_size} {unit}s but has fewer than half: lower "
             f"regions.{region}.public_size in the study, and make a new plan; the noise is made "
             "for the declared size"
         )
 
 
-def _read(path: Path) -> pl.DataFrame:
-    if not path.is_file():
-        raise RecordsError(f"there is no file {path}: check the path in the study or policy")
-    try:
-        match path.suffix.lower():
-            case ".csv":
-                return pl.read_csv(path, infer_schema=False)
-            case ".jsonl" | ".ndjson":
-                return pl.read_ndjson(path, infer_schema_length=None)
-            case ".parquet":
-                return pl.read_parquet(path)
-    except pl.exceptions.NoDataError:
-        raise RecordsError(f"{path.name} has no records: the file is empty") from None
-    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
-        raise RecordsError(
-            f"{path.name} cannot be read as {path.suffix}: {type(error).__name__}; expected UTF-8 "
-            "with the same columns in every row"
-        ) from None  # the cause may quote a record
-    raise RecordsError(f"{path.name}: expected .csv, .jsonl or .parquet")
+def _check_columns(raw: RawColumns, wanted: Sequence[str], name: str) -> None:
+    missing = [column for column in wanted if column not in raw.names]
+    if not missing:
+        return
+    if raw.has_schema or len(missing) < len(wanted):
+        there = f"it has {_names(raw.names)}"
+    else:  # without a header, the first line is a record
+        there = f"its first line has {_count(len(raw.names), 'other name')}; is that the header?"
+    raise RecordsError(
+        f"{name} has no column '{missing[0]}'; {there}: name the right one in the study or in the "
+        "region's policy"
+    )
 
 
-def _texts(frame: pl.DataFrame, column: str, name: str) -> tuple[str, ...]:
-    values = frame[column].to_list()
-    wrong = [
-        row + 1
-        for row, value in enumerate(values)
-        if not isinstance(value, str) or not value.strip() or value.strip().lower() == "nan"
-    ]
+def _texts(cells: Sequence[Cell], column: str, name: str) -> tuple[str, ...]:
+    found = [cell if isinstance(cell, str) and _is_text(cell) else None for cell in cells]
+    wrong = [row for row, text in enumerate(found, start=1) if text is None]
     if wrong:
         raise RecordsError(
-            f"{name}: {len(wrong)} rows have no text in the column '{column}' ({_rows(wrong)}): "
-            "expected text; fill these cells or remove the rows"
+            f"{name}: {_count(len(wrong), 'row')} without text in the column '{column}' "
+            f"({_rows(wrong)}): expected text, not an empty cell, a number or NaN; fill these "
+            "cells or remove the rows"
         )
-    return tuple(values)
+    return tuple(text for text in found if text is not None)
 
 
-def _optional(frame: pl.DataFrame, column: str | None) -> tuple[str | None, ...]:
+def _is_text(cell: str) -> bool:
+    bare = cell.strip()
+    return bool(bare) and bare.lower() != "nan" and _is_unicode(cell)
+
+
+def _is_unicode(cell: str) -> bool:
+    """Return whether it has no half of a surrogate pair, which JSON can smuggle in."""
+    return not any("\ud800" <= character <= "\udfff" for character in cell)
+
+
+def _optional(raw: RawColumns, column: str | None, name: str) -> tuple[str | None, ...]:
     if column is None:
-        return (None,) * len(frame)
-    values = frame[column].cast(pl.String).to_list()
-    return tuple(value if value and value.strip() else None for value in values)
+        return (None,) * raw.rows
+    cells = raw.columns[column]
+    wrong = [row for row, cell in enumerate(cells, start=1) if not _is_value(cell)]
+    if wrong:
+        raise RecordsError(
+            f"{name}: the column '{column}' holds neither text nor whole numbers in "
+            f"{_rows(wrong)}: write it as text"
+        )
+    return tuple(str(cell) if cell is not None and str(cell).strip() else None for cell in cells)
+
+
+def _is_value(cell: Cell) -> bool:
+    if isinstance(cell, str):
+        return _is_unicode(cell)
+    return cell is None or type(cell) is int
 
 
 def _required(
-    frame: pl.DataFrame, column: str | None, default: tuple[str, ...], name: str
+    raw: RawColumns, column: str | None, default: tuple[str, ...], name: str
 ) -> tuple[str, ...]:
     if column is None:
         return default
-    values = _optional(frame, column)
-    wrong = [row + 1 for row, value in enumerate(values) if value is None]
+    values = _optional(raw, column, name)
+    wrong = [row for row, value in enumerate(values, start=1) if value is None]
     if wrong:
         raise RecordsError(f"{name}: the column '{column}' is empty in {_rows(wrong)}: fill it")
     return tuple(value for value in values if value is not None)
@@ -193,3 +218,12 @@ def _required(
 def _rows(rows: Sequence[int]) -> str:
     shown = ", ".join(map(str, rows[:5]))
     return f"row{'s' if len(rows) > 1 else ''} {shown}{', …' if len(rows) > 5 else ''}"
+
+
+def _count(count: int, thing: str) -> str:
+    return f"{count} {thing}{'' if count == 1 else 's'}"
+
+
+def _names(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_SHOWN
+    return ", ".join(names[:_MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -53,6 +53,7 @@ def make_report(
     *,
     arms: Sequence[Arm],
     qualities: Sequence[Quality],
+    missed: Sequence[str],
     seconds: Mapping[str, float],
     clock: Callable[[], int],
 ) -> Report:
@@ -65,6 +66,7 @@ def make_report(
         run: The run's folder, with the regions' ledgers.
         arms: The comparisons.
         qualities: The released student before the first round and after each.
+        missed: Gates that the student did not pass.
         seconds: Time by stage.
         clock: Unix seconds.
     """
@@ -84,7 +86,7 @@ def make_report(
         versions=_versions(),
         assumptions=ALWAYS_ASSUMED,
         not_covered=ALWAYS_NOT_COVERED,
-        marks=_marks(plan),
+        marks=(*missed, *_marks(plan)),
     )
 
 

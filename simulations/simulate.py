@@ -21,6 +21,7 @@ from privacy.report_model import Report
 from server.rounds import FinishedRound
 from simulations.comparisons import compare
 from simulations.federation import Federation, open_federation
+from simulations.gates import missed_gates
 from simulations.grid import Fault, no_fault
 from simulations.prepare import Bench, Prepared, StudyData, prepare
 from simulations.progress import Progress, Quiet
@@ -50,8 +51,21 @@ class Options:
     fault: Fault = no_fault
 
 
-def simulate(study_file: Path, out: Path, options: Options) -> Report:
-    """Run a study and leave everything in ``out``; return the report.
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a simulation came to.
+
+    Attributes:
+        report: The report, as written.
+        missed_gates: Why the student was not written out; empty if it was.
+    """
+
+    report: Report
+    missed_gates: tuple[str, ...]
+
+
+def simulate(study_file: Path, out: Path, options: Options) -> Result:
+    """Run a study and leave everything in ``out``; return what came out.
 
     Raises:
         StudyError: If the study does not fit.
@@ -90,7 +104,9 @@ def simulate(study_file: Path, out: Path, options: Options) -> Report:
         qualities = _rounds(federation, prepared, journal, show)
     with journal.stage("comparisons"), show.stage("The researcher's comparisons") as done:
         arms = compare(study, data, prepared, federation.benches, qualities[-1], done)
-    _save_student(federation.loop.checkpoint.model.weights, prepared, bench, run)
+    missed = missed_gates(study.evaluation.gates, qualities[-1])
+    if not missed:
+        _save_student(federation.loop.checkpoint.model.weights, prepared, bench, run)
     report = make_report(
         study,
         data,
@@ -98,11 +114,12 @@ def simulate(study_file: Path, out: Path, options: Options) -> Report:
         run,
         arms=arms,
         qualities=qualities,
+        missed=missed,
         seconds=journal.seconds,
         clock=options.clock,
     )
     _write_report(report, run)
-    return report
+    return Result(report, missed)
 
 
 def _rounds(

@@ -9,6 +9,7 @@ from privacy.report_model import Report
 from simulations.demo import prepare_demo
 from simulations.progress import Progress, Quiet
 from simulations.simulate import Options, simulate
+from stillroom.exits import Exit
 from stillroom.terminal import TerminalProgress, out, print_table
 
 
@@ -26,11 +27,15 @@ def run_study(study: Path, target: Path, *, resume: bool, as_json: bool) -> None
 
 
 def _run(study: Path, target: Path, show: Progress, *, resume: bool, as_json: bool) -> None:
-    report = simulate(study, target, Options(resume=resume, show=show))
+    result = simulate(study, target, Options(resume=resume, show=show))
     if as_json:
-        typer.echo(json.dumps(report.summary(), ensure_ascii=False))
+        typer.echo(json.dumps(result.report.summary(), ensure_ascii=False))
     else:
-        _print_report(report, target)
+        _print_report(result.report, target)
+    for sentence in result.missed_gates:
+        typer.echo(f"stillroom: {sentence}", err=True)
+    if result.missed_gates:
+        raise typer.Exit(Exit.REFUSED)
 
 
 def _print_report(report: Report, target: Path) -> None:

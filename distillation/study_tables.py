@@ -1,0 +1,393 @@
+"""The tables of a study: every key, with its type, default, bounds and meaning, in one place.
+
+docs/study.md shows these declarations; a test keeps the two equal. What needs more than one table
+is checked in `distillation.study`.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import PurePath
+
+from distillation.kinds import Task, Train
+from distillation.study_file import Bounds, check_bounds, key
+from privacy.guarantee import Unit
+from privacy.lineage import TeacherLineage
+
+DATA_SUFFIXES = (".csv", ".jsonl", ".parquet")
+
+_AT_LEAST_ONE = Bounds(least=1)
+_NOT_NEGATIVE = Bounds(least=0)
+_POSITIVE = Bounds(above=0)
+_SHARE = Bounds(least=0, most=1)
+_MOMENTUM = Bounds(least=0, below=1)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_PACKAGE = re.compile(r"package:[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyTable:
+    """What is learned."""
+
+    name: str = key("A short name; it appears in the plan and the report.")
+    task: Task = key(
+        "What the student does.", default=Task.CLASSIFICATION, later=("language-model",)
+    )
+    seeds: int = key(
+        "Noise draws over which the report averages the researcher's comparisons.",
+        default=3,
+        bounds=_AT_LEAST_ONE,
+    )
+    description: str = key("One or two sentences for the report's first page.", default="")
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+        if not (self.name.strip() and self.name.isprintable() and len(self.name) <= 64):
+            raise ValueError(
+                "name: expected 1 to 64 printable characters, as the plan and the report show it"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataTable:
+    """Where records are and which column holds what; `source` is relative to the study file."""
+
+    source: str = key("A CSV, JSONL or Parquet file.")
+    text: str = key("Column of the text.", default="text")
+    label: str | None = key(
+        "Column of the label; an empty cell is unlabelled. The test data need one.", default=None
+    )
+    unit: str | None = key(
+        "Private data only: column of the privacy unit; absent: each record is one.", default=None
+    )
+    region: str | None = key(
+        "Private data only, and needed there: column of the region. A real region has its own "
+        "data and no such column.",
+        default=None,
+    )
+    all_labels: str | None = key(
+        "Private data only: column with every record's label, for the comparison with full "
+        "labelling; no region sees it.",
+        default=None,
+    )
+
+    def __post_init__(self) -> None:
+        if PurePath(self.source).suffix.lower() not in DATA_SUFFIXES:
+            raise ValueError(
+                f"source: expected a file that ends in {', '.join(DATA_SUFFIXES)}, got "
+                f"'{self.source[:80]}': convert the data to one of them"
+            )
+        columns = (self.text, self.label, self.unit, self.region, self.all_labels)
+        named = [column for column in columns if column is not None]
+        if "" in named:
+            raise ValueError("expected names of columns, got an empty one: name it or leave it out")
+        if len(set(named)) < len(named):
+            raise ValueError("expected a column for one purpose, got one for two: name another")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeacherTable:
+    """Who labels the records, inside each region."""
+
+    model: str = key(
+        "`package:NAME`, a folder relative to the study file, or a hub id with `revision`."
+    )
+    revision: str | None = key(
+        "The commit of a hub id, 40 characters; needed for one, and only there.", default=None
+    )
+    lineage: TeacherLineage | None = key(
+        "What the teacher was trained on. Needed, and never guessed: the guarantee rests on it. "
+        "Plans accept `public` and `external-private` in this version and refuse the others.",
+        default=None,
+    )
+    population: str = key(
+        "Whom its training data describe; needed unless the lineage is `public`. The report says "
+        "that they are not covered.",
+        default="",
+    )
+    max_tokens: int = key(
+        "Longest text, in tokens; longer ones are refused.",
+        default=64,
+        bounds=Bounds(least=8, most=512),
+    )
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+        self._check_model()
+        self._check_lineage()
+
+    def _check_model(self) -> None:
+        is_package = self.model.startswith("package:")
+        if not self.model.strip() or (is_package and not _PACKAGE.fullmatch(self.model)):
+            raise ValueError(
+                f"model: expected package:NAME, a folder or a hub id, got '{self.model[:80]}'"
+            )
+        if self.revision is None:
+            return
+        if is_package:
+            raise ValueError("revision: a package is pinned by its hash: remove this key")
+        if not _COMMIT.fullmatch(self.revision):
+            raise ValueError(
+                "revision: expected the 40 characters of a commit, in lower case, got "
+                f"'{self.revision[:80]}': a branch or tag can change its meaning"
+            )
+
+    def _check_lineage(self) -> None:
+        if self.lineage is None:
+            choices = ", ".join(c for c in TeacherLineage if c is not TeacherLineage.UNDECLARED)
+            raise ValueError(
+                f"needs the key 'lineage', one of {choices}: what the teacher was trained on "
+                "decides whether the guarantee holds at all"
+            )
+        if self.lineage is not TeacherLineage.PUBLIC and not self.population.strip():
+            raise ValueError(
+                f"population: a teacher of lineage {self.lineage} needs the people named whom its "
+                "training data describe; the report says that they are not covered: name them"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudentTable:
+    """What the student is made of, and which part of it learns privately."""
+
+    from_: str = key("What the student is cut from: `teacher`.", default="teacher")
+    layers: tuple[int, ...] = key("Which of the teacher's layers it keeps, from 0, ascending.")
+    train: Train = key(
+        "Which tensors are trained privately.",
+        default=Train.HEAD,
+        later=("lora", "all-but-embeddings", "all"),
+    )
+    feature_scale: Decimal = key(
+        "Length of the pooled features.", default=Decimal(8), bounds=_POSITIVE
+    )
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+        if self.from_ != "teacher":
+            raise ValueError(f"from: expected 'teacher', got '{self.from_[:80]}'")
+        ascending = tuple(sorted(set(self.layers)))
+        if not self.layers or self.layers != ascending or self.layers[0] < 0:
+            raise ValueError(
+                "layers: expected numbers of layers, from 0, ascending, each once, such as "
+                f"[0, 5]; got {list(self.layers)[:40]}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectiveTable:
+    """What the student imitates: a weighted sum, of which at least one weight is above 0."""
+
+    soft: Decimal = key(
+        "Weight of the teacher's soft labels.", default=Decimal(1), bounds=_NOT_NEGATIVE
+    )
+    hard: Decimal = key(
+        "Weight of the teacher's most likely class.", default=Decimal(0), bounds=_NOT_NEGATIVE
+    )
+    label: Decimal = key(
+        "Weight of the given label, where there is one; needs `data.private.label`.",
+        default=Decimal(0),
+        bounds=_NOT_NEGATIVE,
+    )
+    temperature: Decimal = key(
+        "T, of the soft labels.",
+        default=Decimal(2),
+        bounds=_POSITIVE,
+    )
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+        if not self.soft + self.hard + self.label:
+            raise ValueError(
+                "expected a weight above 0, got soft, hard and label all 0: there would be "
+                "nothing to learn; set soft = 1.0"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivacyTable:
+    """What a region promises; add-or-remove-one, accounted with privacy loss distributions."""
+
+    epsilon: Decimal = key(
+        "ε of everything that a region sends, the plan's slack for retries included.",
+        bounds=_POSITIVE,
+    )
+    delta: Decimal = key(
+        "δ of the same; at most 1 over the public size of every region.",
+        bounds=Bounds(above=0, below=1),
+    )
+    unit: Unit = key("What is protected. `person` comes in a later version.", default=Unit.RECORD)
+    clip_norm: Decimal = key(
+        "C, the largest norm of one unit's gradient; the noise multiplier follows from ε, δ and "
+        "the schedule.",
+        default=Decimal(1),
+        bounds=_POSITIVE,
+    )
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+        if self.unit is not Unit.RECORD:
+            raise ValueError(
+                "unit: persons as the privacy unit come in a later version: say 'record', and the "
+                "report says that a person with several records is not covered as one"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FederationTable:
+    """How often regions train and what they accept of each other."""
+
+    rounds: int = key("Number of rounds.", bounds=_AT_LEAST_ONE)
+    local_steps: int = key(
+        "Private steps of a region in one round.", default=1, bounds=_AT_LEAST_ONE
+    )
+    sample_rate: Fraction = key(
+        "q, the chance of one unit to be in one step; the batch constant is q times the public "
+        "size.",
+        bounds=Bounds(above=0, most=1),
+    )
+    bits: int = key("Width of a masked word: 16 or 32.", default=32)
+    min_cohort: int = key(
+        "Fewest regions that a region accepts; fewer hide less, so fewer than 5 are said here.",
+        default=5,
+        bounds=Bounds(least=3),
+    )
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+        if self.bits not in (16, 32):
+            raise ValueError(f"bits: expected 16 or 32, got {self.bits}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizerTable:
+    """SGD in a region, and at the server on the mean of what the regions changed."""
+
+    learning_rate: Decimal = key(
+        "Of a region's private steps.", default=Decimal(1), bounds=_POSITIVE
+    )
+    momentum: Decimal = key("Of a region's private steps.", default=Decimal(0), bounds=_MOMENTUM)
+    server_learning_rate: Decimal = key("Of the server.", default=Decimal(1), bounds=_POSITIVE)
+    server_momentum: Decimal = key("Of the server.", default=Decimal(0), bounds=_MOMENTUM)
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionTable:
+    """One region; NAME is lower-case letters, digits and hyphens, at most 32, a letter first."""
+
+    public_size: int = key(
+        "A public bound on the number of units, never counted from the data. A region with more "
+        "units, or fewer than half of it, refuses the plan.",
+        bounds=_AT_LEAST_ONE,
+    )
+    max_records_per_unit: int = key(
+        "Cap on the records of one person; of no effect while the unit is `record`.",
+        default=1,
+        bounds=_AT_LEAST_ONE,
+    )
+    budget_epsilon: Decimal | None = key(
+        "ε that the region grants; absent: what the plan needs.", default=None, bounds=_POSITIVE
+    )
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmUpTable:
+    """Training on public data before the first round; it costs no ε."""
+
+    epochs: int = key("Passes over the public data; 0: none.", default=5, bounds=_NOT_NEGATIVE)
+    batch_size: int = key("Public records in one step.", default=32, bounds=_AT_LEAST_ONE)
+    learning_rate: Decimal = key(
+        "Of the student's layers.", default=Decimal("0.0003"), bounds=_POSITIVE
+    )
+    head_learning_rate: Decimal = key("Of its head.", default=Decimal("0.01"), bounds=_POSITIVE)
+    feature_weight: Decimal = key(
+        "Weight of the feature term: 1 less the cosine between the student's and the teacher's "
+        "embedding.",
+        default=Decimal(10),
+        bounds=_NOT_NEGATIVE,
+    )
+    seed: int = key("Order of the public records.", default=0, bounds=_NOT_NEGATIVE)
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatesTable:
+    """What a student must reach to be written out; the report says what it missed."""
+
+    accuracy: Decimal | None = key("Least accuracy.", default=None, bounds=_SHARE)
+    calibration_error: Decimal | None = key(
+        "Largest expected calibration error.", default=None, bounds=_SHARE
+    )
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationTable:
+    """How the student is judged."""
+
+    gates: GatesTable = key("Thresholds, as below.", default=GatesTable())
+    slices: tuple[str, ...] = key(
+        "Columns of the test data by whose values quality is to be told apart; not used by this "
+        "version.",
+        default=(),
+    )
+
+    def __post_init__(self) -> None:
+        if "" in self.slices or len(set(self.slices)) < len(self.slices):
+            raise ValueError("slices: expected names of columns, each once, none empty")
+
+    @property
+    def min_accuracy(self) -> Decimal | None:
+        """The gate on accuracy, if there is one."""
+        return self.gates.accuracy
+
+    @property
+    def max_calibration_error(self) -> Decimal | None:
+        """The gate on the calibration error, if there is one."""
+        return self.gates.calibration_error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselinesTable:
+    """The researcher's comparisons, outside every ledger; a simulation only."""
+
+    run: bool = key("Whether to run them.", default=True)
+    label_learning_rate: Decimal | None = key(
+        "Local learning rate where given labels are the only supervision; absent: as in "
+        "`[optimizer]`.",
+        default=None,
+        bounds=_POSITIVE,
+    )
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+
+
+TABLES: Mapping[str, type] = {
+    "study": StudyTable,
+    "data.public": DataTable,
+    "data.private": DataTable,
+    "data.test": DataTable,
+    "teacher": TeacherTable,
+    "student": StudentTable,
+    "objective": ObjectiveTable,
+    "privacy": PrivacyTable,
+    "federation": FederationTable,
+    "optimizer": OptimizerTable,
+    "regions.NAME": RegionTable,
+    "warm_up": WarmUpTable,
+    "evaluation": EvaluationTable,
+    "baselines": BaselinesTable,
+}
+OPTIONAL_TABLES = ("objective", "optimizer", "warm_up", "evaluation", "baselines")
