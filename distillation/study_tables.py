@@ -334,28 +334,9 @@ class GatesTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationTable:
-    """How the student is judged."""
+    """How the student is judged, on the test data."""
 
     gates: GatesTable = key("Thresholds, as below.", default=GatesTable())
-    slices: tuple[str, ...] = key(
-        "Columns of the test data by whose values quality is to be told apart; not used by this "
-        "version.",
-        default=(),
-    )
-
-    def __post_init__(self) -> None:
-        if "" in self.slices or len(set(self.slices)) < len(self.slices):
-            raise ValueError("slices: expected names of columns, each once, none empty")
-
-    @property
-    def min_accuracy(self) -> Decimal | None:
-        """The gate on accuracy, if there is one."""
-        return self.gates.accuracy
-
-    @property
-    def max_calibration_error(self) -> Decimal | None:
-        """The gate on the calibration error, if there is one."""
-        return self.gates.calibration_error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

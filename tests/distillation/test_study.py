@@ -97,8 +97,8 @@ def test_gates_are_read_as_decimals(tmp_path: Path) -> None:
     """A gate is the number in the file; one that is left out is none."""
     table = "[evaluation]\ngates = { accuracy = 0.7 }\n[privacy]"
     evaluation = load(tmp_path, edited("[privacy]", table)).evaluation
-    assert evaluation.min_accuracy == Decimal("0.7")
-    assert evaluation.max_calibration_error is None
+    assert evaluation.gates.accuracy == Decimal("0.7")
+    assert evaluation.gates.calibration_error is None
 
 
 def test_minus_zero_is_zero(tmp_path: Path) -> None:
