@@ -15,8 +15,8 @@ import torch
 from distillation.aggregate import ModelState, ServerOptimizer, advance
 from distillation.dp.optimizer import StepTerms
 from distillation.evaluation import Quality
+from distillation.held_out import HeldOut
 from distillation.layout import Vector
-from distillation.public_test import PublicTest
 from distillation.recipe import Recipe
 from distillation.trained_part import TrainedPart
 from distillation.workbench import Workbench
@@ -46,7 +46,7 @@ class Arm:
     server: ServerOptimizer
 
 
-def run_arm(arm: Arm, part: TrainedPart, start: Vector, test: PublicTest) -> list[Quality]:
+def run_arm(arm: Arm, part: TrainedPart, start: Vector, test: HeldOut) -> list[Quality]:
     """Train one arm and return its quality before the first round and after each.
 
     Args:

@@ -12,6 +12,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from client.folder import write_durably
+from distillation.held_out import HeldOut, held_out
 from distillation.layout import Vector
 from distillation.model_files import ModelFiles, hash_files, locate
 from distillation.planning import (
@@ -21,7 +22,6 @@ from distillation.planning import (
     recipe_of,
     source_sha256,
 )
-from distillation.public_test import PublicTest, public_test
 from distillation.records import (
     Columns,
     Records,
@@ -136,7 +136,7 @@ class Prepared:
     student: MeanPoolClassifier
     part: TrainedPart
     start: Vector
-    test: PublicTest
+    test: HeldOut
 
 
 def prepare(
@@ -167,7 +167,7 @@ def prepare(
     part = trained_part(loaded, study.student.train)
     start = part.vector()
     with journal.stage("test set"), show.stage("Teacher and student on the test set") as done:
-        test = test_set(bench, part, data.test, done)
+        test = held_out_set(bench, part, data.test, done)
     return Prepared(plan, loaded, part, start, test)
 
 
@@ -190,7 +190,7 @@ def warmed_up(study: Study, bench: Bench, public: Records, done: Advance) -> Mea
     return student
 
 
-def test_set(bench: Bench, part: TrainedPart, records: Records, done: Advance) -> PublicTest:
+def held_out_set(bench: Bench, part: TrainedPart, records: Records, done: Advance) -> HeldOut:
     """Return the public test set on a trained part."""
     tokens = bench.tokens(records)
     answers: Answers = bench.teacher.answer(tokens, done)
@@ -198,7 +198,7 @@ def test_set(bench: Bench, part: TrainedPart, records: Records, done: Advance) -
     labels = [index[label] for label in records.labels if label is not None]
     if len(labels) != len(records):
         raise StudyDataError("expected a label in every row of the test data")
-    return public_test(part, part.inputs(tokens), labels, answers.log_probs)
+    return held_out(part, part.inputs(tokens), labels, answers.log_probs)
 
 
 def _write_artifacts(

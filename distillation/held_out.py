@@ -1,4 +1,4 @@
-"""A public test set, ready to measure any state of the trained tensors in milliseconds."""
+"""Held-out public records, ready to measure any state of the trained tensors in milliseconds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from distillation.trained_part import FrozenInputs, TrainedPart
 
 
 @dataclass(frozen=True, slots=True)
-class PublicTest:
+class HeldOut:
     """Held-out public records of a classification study.
 
     Attributes:
@@ -47,12 +47,12 @@ class PublicTest:
         return _softmax(torch.cat(logits).squeeze(1))
 
 
-def public_test(
+def held_out(
     part: TrainedPart, inputs: FrozenInputs, labels: Sequence[int], teacher_log_probs: Tensor
-) -> PublicTest:
+) -> HeldOut:
     """Return the test set from the teacher's log-probabilities, (n, 1, K)."""
     teacher = _softmax(teacher_log_probs.squeeze(1))
-    return PublicTest(part, inputs, np.asarray(labels, dtype=np.int64), teacher)
+    return HeldOut(part, inputs, np.asarray(labels, dtype=np.int64), teacher)
 
 
 def _softmax(logits: Tensor) -> NDArray[np.float64]:
