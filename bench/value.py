@@ -16,7 +16,7 @@ import numpy as np
 from measure import options, publish, say
 from scipy.stats import t as student_t
 
-from privacy.report_model import Report
+from privacy.report.model import Report
 from simulations.demo import demo_study, write_demo_data
 from simulations.demo_data import DemoData, Public, Title, read_titles, split
 from simulations.simulate import Options, simulate

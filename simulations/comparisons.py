@@ -18,7 +18,7 @@ from distillation.recipe import Recipe
 from distillation.study import Study
 from distillation.workbench import Workbench, references
 from privacy.charging import charge
-from privacy.report_parts import Arm, ArmName
+from privacy.report.parts import Arm, ArmName
 from simulations import baselines
 from simulations.prepare import Prepared, StudyData
 from simulations.progress import Advance

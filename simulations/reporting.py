@@ -11,10 +11,10 @@ from distillation.kinds import Train
 from distillation.study import Study
 from privacy.ledger import Ledger
 from privacy.plan import Plan
-from privacy.report_claim import ALWAYS_ASSUMED, ALWAYS_NOT_COVERED, SIMULATION_MARKS
-from privacy.report_ledger import region_of
-from privacy.report_model import Report
-from privacy.report_parts import (
+from privacy.report.claim import ALWAYS_ASSUMED, ALWAYS_NOT_COVERED, SIMULATION_MARKS
+from privacy.report.from_ledger import region_of
+from privacy.report.model import Report
+from privacy.report.parts import (
     Arm,
     Data,
     Mode,

@@ -16,8 +16,8 @@ from distillation.evaluation import Quality
 from distillation.layout import Vector
 from distillation.students import save_classifier
 from distillation.study import Study
-from privacy.report_html import render
-from privacy.report_model import Report
+from privacy.report.html import render
+from privacy.report.model import Report
 from server.rounds import FinishedRound
 from simulations.comparisons import compare
 from simulations.federation import Federation, open_federation

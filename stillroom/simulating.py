@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from privacy.report_model import Report
+from privacy.report.model import Report
 from simulations.demo import prepare_demo
 from simulations.progress import Progress, Quiet
 from simulations.simulate import Options, simulate

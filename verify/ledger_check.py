@@ -28,8 +28,8 @@ from privacy.ledger_entries import Approval, Entry
 from privacy.ledger_file import LedgerFile
 from privacy.ledger_state import ComponentState, LedgerState, fold_all
 from privacy.plan import TRAIN
-from privacy.report_model import Report
-from privacy.report_parts import Region
+from privacy.report.model import Report
+from privacy.report.parts import Region
 from verify.errors import ContradictedError, MissingEvidenceError
 
 

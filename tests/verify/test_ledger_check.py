@@ -13,11 +13,11 @@ import pytest
 from privacy.ledger import Ledger
 from privacy.ledger_entries import Approval, Entry, body_hash
 from privacy.plan import TRAIN
-from privacy.report_ledger import region_of
-from privacy.report_model import Report
-from privacy.report_parts import Region
+from privacy.report.from_ledger import region_of
+from privacy.report.model import Report
+from privacy.report.parts import Region
 from tests.privacy.builders import DIGEST, noon, ready_ledger, small_plan
-from tests.privacy.report_builders import sample
+from tests.privacy.report.builders import sample
 from verify.ledger_check import Outcome, check_ledgers
 
 PLAN = small_plan()

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from privacy.guarantee import Bound, Neighbours, Unit
-from privacy.report_claim import claim, delta_text, guess_percent, in_plain_words
-from tests.privacy.report_builders import bound, region
+from privacy.report.claim import claim, delta_text, guess_percent, in_plain_words
+from tests.privacy.report.builders import bound, region
 
 epsilons = st.decimals(Decimal("0.001"), 1000, places=3)
 

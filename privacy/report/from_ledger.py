@@ -6,7 +6,7 @@ from privacy.errors import UnknownEntryError
 from privacy.guarantee import Bound
 from privacy.ledger_state import LedgerState
 from privacy.plan import TRAIN, Plan
-from privacy.report_parts import Region, Sent
+from privacy.report.parts import Region, Sent
 
 
 def region_of(state: LedgerState, plan: Plan) -> Region:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from privacy.report_parts import ArmName, Verdict
-from privacy.report_verdict import Difference, verdict_of
-from tests.privacy.report_builders import MEANS, arm, arms
+from privacy.report.parts import ArmName, Verdict
+from privacy.report.verdict import Difference, verdict_of
+from tests.privacy.report.builders import MEANS, arm, arms
 
 TENTH = Fraction(1, 10)
 means = st.floats(0.05, 0.95)

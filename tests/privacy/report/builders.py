@@ -10,9 +10,9 @@ from fractions import Fraction
 
 from privacy.guarantee import Bound, Neighbours, Unit
 from privacy.lineage import Declaration, TeacherLineage
-from privacy.report_claim import ALWAYS_ASSUMED, ALWAYS_NOT_COVERED
-from privacy.report_model import Report
-from privacy.report_parts import (
+from privacy.report.claim import ALWAYS_ASSUMED, ALWAYS_NOT_COVERED
+from privacy.report.model import Report
+from privacy.report.parts import (
     Arm,
     ArmName,
     Data,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from privacy.chart_scale import Scale, nice_ticks, spread, tick_texts
+from privacy.report.chart_scale import Scale, nice_ticks, spread, tick_texts
 
 WIDTH = 400
 _ROW = 46

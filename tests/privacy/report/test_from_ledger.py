@@ -8,8 +8,8 @@ import pytest
 
 from privacy.errors import UnknownEntryError
 from privacy.plan import TRAIN
-from privacy.report_ledger import region_of
-from privacy.report_parts import Sent
+from privacy.report.from_ledger import region_of
+from privacy.report.parts import Sent
 from tests.privacy.builders import DIGEST, RECORD_LIMIT, ready_ledger, small_plan
 
 PLAN = small_plan()

@@ -1,7 +1,7 @@
 """The parts of a report: data, teacher, student, arms, and what each region promised and sent.
 
 Figures are decimals, as exact as they are printed, so that a report has one spelling. Whether the
-parts fit together is ``report_model``'s matter.
+parts fit together is ``model``'s matter.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 
 from privacy.guarantee import Bound, Neighbours
-from privacy.report_parts import Assumption, Region, Support
+from privacy.report.parts import Assumption, Region, Support
 
 TESTED, ATTESTED, ASSUMED = Support.TESTED, Support.ATTESTED, Support.ASSUMED
 

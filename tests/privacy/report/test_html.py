@@ -9,9 +9,9 @@ import pytest
 
 import privacy
 from privacy.lineage import Declaration, TeacherLineage
-from privacy.report_html import render
-from privacy.report_parts import ArmName, Teacher
-from tests.privacy.report_builders import MEANS, arms, region, sample
+from privacy.report.html import render
+from privacy.report.parts import ArmName, Teacher
+from tests.privacy.report.builders import MEANS, arms, region, sample
 
 STYLE = Path(privacy.__path__[0], "templates", "report.css").read_text()
 APOSTROPHE = "\N{RIGHT SINGLE QUOTATION MARK}"

@@ -13,10 +13,10 @@ from fractions import Fraction
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from privacy.charts import Bar, Dot, Level, Line, bar_chart, dot_plot, line_chart
-from privacy.report_claim import delta_text, guess_percent, in_plain_words
-from privacy.report_model import Report
-from privacy.report_parts import Arm, ArmName, RoundQuality
+from privacy.report.charts import Bar, Dot, Level, Line, bar_chart, dot_plot, line_chart
+from privacy.report.claim import delta_text, guess_percent, in_plain_words
+from privacy.report.model import Report
+from privacy.report.parts import Arm, ArmName, RoundQuality
 
 _TONES = {
     ArmName.TEACHER: "teacher",
@@ -34,7 +34,7 @@ _LEVELS = {
 def render(report: Report) -> str:
     """Return the page: valid HTML5, complete in itself, light and dark, for screen and paper."""
     environment = Environment(
-        loader=PackageLoader("privacy"),
+        loader=PackageLoader("privacy.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

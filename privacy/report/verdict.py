@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from privacy.report_parts import Arm, ArmName, Verdict
+from privacy.report.parts import Arm, ArmName, Verdict
 
 _WHEN = (
     "Distillation pays where the teacher knows more than the public data tell and most of the "

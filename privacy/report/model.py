@@ -15,9 +15,9 @@ from typing import Self
 
 from privacy.canonical import dumps, loads
 from privacy.errors import MalformedDocumentError
-from privacy.report_claim import claim
-from privacy.report_codec import from_json, to_json
-from privacy.report_parts import (
+from privacy.report.claim import claim
+from privacy.report.codec import from_json, to_json
+from privacy.report.parts import (
     Arm,
     ArmName,
     Assumption,
@@ -33,7 +33,7 @@ from privacy.report_parts import (
     require_digest,
     require_text,
 )
-from privacy.report_verdict import verdict_of
+from privacy.report.verdict import verdict_of
 
 SCHEMA = "stillroom/report/v1"
 REQUIRED_ARMS = (ArmName.TEACHER, ArmName.DISTILLED, ArmName.PUBLIC_ONLY)

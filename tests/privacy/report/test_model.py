@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from privacy.canonical import dumps
 from privacy.errors import MalformedDocumentError, PrivacyError
 from privacy.guarantee import Bound, Neighbours, Unit
-from privacy.report_model import SCHEMA, Report
-from privacy.report_parts import Arm, ArmName, RoundQuality, Sent, figure
-from tests.privacy.report_builders import arm, arms, region, sample
+from privacy.report.model import SCHEMA, Report
+from privacy.report.parts import Arm, ArmName, RoundQuality, Sent, figure
+from tests.privacy.report.builders import arm, arms, region, sample
 
 shares = st.floats(0, 1)
 
