@@ -13,7 +13,7 @@ from privacy.report.html import render
 from privacy.report.parts import ArmName, Teacher
 from tests.privacy.report.builders import MEANS, arms, region, sample
 
-STYLE = Path(privacy.__path__[0], "templates", "report.css").read_text()
+STYLE = Path(privacy.__path__[0], "report", "templates", "report.css").read_text()
 APOSTROPHE = "\N{RIGHT SINGLE QUOTATION MARK}"
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 
