@@ -1,0 +1,122 @@
+"""A study small enough to run whole in a second or two: real files, a real tokenizer, tiny BERT."""
+
+import csv
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from transformers import PreTrainedTokenizerFast
+
+from tests.distillation import tiny
+
+REGIONS = ("a", "b", "c", "d", "e")
+SIZE = 12
+_WORDS = [f"w{number}" for number in range(tiny.VOCABULARY - 3)]
+
+
+@dataclass(frozen=True, slots=True)
+class TinyStudy:
+    """Where the study is, and how it is written."""
+
+    folder: Path
+
+    @property
+    def file(self) -> Path:
+        """The study."""
+        return self.folder / "study.toml"
+
+    def edit(self, old: str, new: str) -> None:
+        """Change the study file."""
+        text = self.file.read_text()
+        if old not in text:
+            raise ValueError(f"the study has no {old!r}")
+        self.file.write_text(text.replace(old, new))
+
+    def records(self) -> list[list[str]]:
+        """Return the private rows, the header first."""
+        with (self.folder / "records.csv").open() as file:
+            return list(csv.reader(file))
+
+    def write_records(self, rows: list[list[str]]) -> None:
+        """Replace the private rows."""
+        _write(self.folder / "records.csv", rows)
+
+
+def make(folder: Path, *, rounds: int = 3) -> TinyStudy:
+    """Write teacher, data and study into ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_teacher(folder / "teacher")
+    chance = random.Random(0)
+    private = [
+        [_text(chance), chance.choice(["", "", *tiny.CLASSES]), chance.choice(tiny.CLASSES), region]
+        for region in REGIONS
+        for _ in range(SIZE)
+    ]
+    for labelled, region in enumerate(REGIONS):  # each region has coded something
+        private[labelled * SIZE][1] = tiny.CLASSES[labelled % 3]
+        private[labelled * SIZE][3] = region
+    _write(folder / "records.csv", [["text", "kind", "all", "region"], *private])
+    _write(folder / "public.csv", [["text"], *([_text(chance)] for _ in range(10))])
+    test = ([_text(chance), chance.choice(tiny.CLASSES)] for _ in range(15))
+    _write(folder / "test.csv", [["text", "kind"], *test])
+    (folder / "study.toml").write_text(_study(rounds))
+    return TinyStudy(folder)
+
+
+def _text(chance: random.Random) -> str:
+    return " ".join(chance.choices(_WORDS, k=chance.randint(2, 6)))
+
+
+def _write(path: Path, rows: list[list[str]]) -> None:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
+def _write_teacher(folder: Path) -> None:
+    tiny.teacher_model().save_pretrained(folder)
+    vocabulary = {word: number for number, word in enumerate(["[PAD]", "[UNK]", "[CLS]", *_WORDS])}
+    words = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
+    words.pre_tokenizer = Whitespace()
+    PreTrainedTokenizerFast(
+        tokenizer_object=words,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+    ).save_pretrained(folder)
+
+
+def _study(rounds: int) -> str:
+    regions = "\n".join(f"[regions.{name}]\npublic_size = {SIZE + 2}" for name in REGIONS)
+    return f"""
+[study]
+name = "tiny"
+seeds = 1
+[data.public]
+source = "public.csv"
+[data.private]
+source = "records.csv"
+label = "kind"
+all_labels = "all"
+region = "region"
+[data.test]
+source = "test.csv"
+label = "kind"
+[teacher]
+model = "teacher"
+lineage = "public"
+max_tokens = 16
+[student]
+layers = [0, 2]
+[privacy]
+epsilon = 3
+delta = 1e-3
+[federation]
+rounds = {rounds}
+local_steps = 2
+sample_rate = 0.5
+[warm_up]
+epochs = 1
+{regions}
+"""
