@@ -174,7 +174,7 @@ def test_a_death_before_release_burns_one_reserve_of_the_slack(
 ) -> None:
     """The next start draws again, under a new reserve that the slack pays for."""
     original = LocalTraining.delta
-    died = []
+    died: list[str] = []
 
     def dying(training: LocalTraining, round_: int, weights: object) -> object:
         if training.region == "a" and round_ == 1 and not died:
