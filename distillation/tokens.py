@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from distillation.errors import RecordsError
 
-_BUCKETS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+_BUCKETS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from distillation.dp.optimizer import PrivateOptimizer, StepTerms
 from distillation.errors import TrainingError
 from privacy.noise import SecureStream, poisson_sample
 
-_MICRO_BATCH = 512
+_MICRO_BATCH = 256
 _MICRO_FLOATS = 1 << 26
 """Most per-record gradient values held at once, 256 MiB: many parameters, few records at a time."""
 
