@@ -6,19 +6,25 @@ approves, so that nobody can change a learning rate or an objective afterwards.
 
 import hashlib
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from distillation.dp.trainer import LocalOptimizer
-from distillation.errors import ArtifactError
+from distillation.errors import ArtifactError, TrainingError
 from distillation.kinds import Task, Train
 from distillation.objectives import Objective
 from privacy.canonical import dumps, loads
+from privacy.errors import MalformedDocumentError
 
 _KIND = "stillroom/recipe/v1"
 _KEYS = {
     "kind", "task", "train", "max_tokens", "template", "soft", "hard", "label", "temperature",
     "learning_rate", "momentum",
 }  # fmt: skip
+
+
+_UNREADABLE = (
+    ArithmeticError, KeyError, MalformedDocumentError, TrainingError, TypeError, ValueError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +79,7 @@ class Recipe:
         """
         try:
             recipe = cls._read(data)
-        except (ValueError, KeyError, TypeError, InvalidOperation, AttributeError) as error:
+        except _UNREADABLE as error:
             raise ArtifactError(
                 f"expected a recipe of kind {_KIND}, got something else: was it made by another "
                 "release, or edited?"
