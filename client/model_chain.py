@@ -79,11 +79,11 @@ def load_chain(folder: RegionFolder, plan_hash: str, start: ModelState) -> Model
     if not folder.model.exists():
         return ModelChain(0, start)
     try:
-        with np.load(folder.model, allow_pickle=False) as found:
+        with np.load(io.BytesIO(folder.model.read_bytes()), allow_pickle=False) as found:
             arrays = dict(found.items())
         chain = ModelChain(int(arrays["round"][0]), ModelState.from_arrays(arrays))
         owner = arrays["plan"].tobytes().hex()
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ModelChainError(
             f"{folder.model.name} cannot be read ({type(error).__name__}): restore it from the "
             "region's backup"

@@ -4,6 +4,7 @@ It holds the model after the last finished round and that round's published sum,
 needs in order to compute the same model itself.
 """
 
+import io
 import os
 import zipfile
 from dataclasses import dataclass
@@ -63,9 +64,9 @@ def load(path: Path, *, plan_hash: str) -> Checkpoint | None:
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as found:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as found:
             checkpoint = _read(dict(found.items()))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise CheckpointError(
             f"the checkpoint {path.name} cannot be read ({type(error).__name__}): restore it from "
             "a backup, or start the run in a new folder with a new plan"

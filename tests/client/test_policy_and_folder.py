@@ -1,0 +1,118 @@
+"""A policy says what it says, and a region's folder keeps to its owner."""
+
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from client.errors import PolicyError, RegionFolderError
+from client.folder import RegionFolder, create_keys, write_durably
+from client.local_log import LocalLog
+from client.policy import Policy
+from privacy.guarantee import Bound, Neighbours, Unit
+from privacy.lineage import TeacherLineage
+
+_POLICY = Policy(
+    region="north",
+    source="records.csv",
+    text="text",
+    label=None,
+    unit="patient",
+    lineage="patients",
+    limit=Bound(Unit.RECORD, Neighbours.ADD_OR_REMOVE_ONE, Decimal("2.5"), Decimal("0.00001")),
+    lineages=(TeacherLineage.PUBLIC, TeacherLineage.EXTERNAL_PRIVATE),
+    registry_sha256="0" * 64,
+    min_cohort=5,
+    max_weight=Fraction(1, 4),
+    label_days=30,
+)
+
+
+def test_a_policy_survives_the_disk(tmp_path: Path) -> None:
+    """What was written is what is read, numbers exact."""
+    _POLICY.save(tmp_path / "policy.toml")
+
+    assert Policy.load(tmp_path / "policy.toml") == _POLICY
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("epsilon", "epsilom", r"budget\.epsilom"),
+        ("[retention]", "[retensions]", "retensions"),
+        ('lineage = "patients"\n', "", r"budget\.lineage"),
+        ("min_cohort = 5", "min_cohort = 2", "min_cohort"),
+        ("min_cohort = 5", 'min_cohort = "five"', "five"),
+        ("epsilon = 2.5", "epsilon = 0", "ε > 0"),
+        ("epsilon = 2.5", "epsilon = nan", "NaN"),
+        ('"public"', '"region-private"', "region-private"),
+        ('"public"', '"undeclared"', "undeclared"),
+        ('"1/4"', '"3/2"', "max_weight"),
+        ('source = "records.csv"', "source = 7", "source"),
+        ("[region]", "[region", "TOML"),
+    ],
+)
+def test_a_wrong_policy_is_refused_by_its_key(
+    tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    """Unknown, missing and impossible values are named."""
+    path = tmp_path / "policy.toml"
+    _POLICY.save(path)
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(PolicyError, match=words):
+        Policy.load(path)
+
+
+def test_a_missing_policy_says_what_to_do(tmp_path: Path) -> None:
+    """The command that makes one is named."""
+    with pytest.raises(PolicyError, match="region init"):
+        Policy.load(tmp_path / "policy.toml")
+
+
+def test_keys_are_their_owners_alone_and_made_once(tmp_path: Path) -> None:
+    """Mode 0600 in a folder of mode 0700; a second region in the folder is refused."""
+    folder = RegionFolder(tmp_path / "north")
+    keys = create_keys(folder)
+
+    assert keys.identity_key == folder.identity().public_bytes()
+    assert keys.identity_key != keys.ledger_key
+    assert folder.root.stat().st_mode & 0o777 == 0o700
+    for name in ("identity.key", "ledger.key", "labels.key"):
+        assert (folder.root / name).stat().st_mode & 0o777 == 0o600
+    with pytest.raises(RegionFolderError, match="already"):
+        create_keys(folder)
+
+
+def test_a_damaged_or_missing_key_is_named(tmp_path: Path) -> None:
+    """A truncated key is not used, and a missing one is asked for."""
+    folder = RegionFolder(tmp_path / "north")
+    create_keys(folder)
+    (folder.root / "labels.key").write_bytes(b"short")
+    with pytest.raises(RegionFolderError, match="32 bytes"):
+        folder.labels_key()
+    (folder.root / "identity.key").unlink()
+    with pytest.raises(RegionFolderError, match=r"identity\.key"):
+        folder.identity()
+
+
+def test_a_durable_write_is_whole(tmp_path: Path) -> None:
+    """The new content replaces the old as a whole, and leaves nothing else behind."""
+    write_durably(tmp_path / "deep" / "file", b"old")
+    write_durably(tmp_path / "deep" / "file", b"new")
+
+    assert (tmp_path / "deep" / "file").read_bytes() == b"new"
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["file"]
+
+
+def test_the_local_log_keeps_what_never_leaves(tmp_path: Path) -> None:
+    """Kind and text of an error, for the owner's eyes."""
+    log = LocalLog(tmp_path / "errors.log")
+    assert log.last() == ""
+    log.report(ValueError("row 17"))
+    log.report(KeyError("x"))
+
+    assert "KeyError" in log.last()
+    assert "row 17" in log.path.read_text()
+    assert log.path.stat().st_mode & 0o777 == 0o600
