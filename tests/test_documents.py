@@ -11,14 +11,14 @@ _PAGES = [*_ROOT.glob("*.md"), *(_ROOT / "docs").rglob("*.md"), *(_ROOT / "deplo
 _TESTS = "\n".join(path.read_text() for path in (_ROOT / "tests").rglob("test_*.py"))
 
 
-@pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", _PAGES, ids=lambda page: str(page.relative_to(_ROOT)))
 def test_every_named_test_exists(page: Path) -> None:
     """A page that rests a claim on a test names one that is there."""
     for name in re.findall(r"`(test_\w+)`", page.read_text()):
         assert f"def {name}(" in _TESTS
 
 
-@pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", _PAGES, ids=lambda page: str(page.relative_to(_ROOT)))
 def test_every_link_leads_somewhere(page: Path) -> None:
     """Links inside the repository point at files that are there."""
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):

@@ -213,7 +213,9 @@ def test_later_attempts_and_rounds_are_taken() -> None:
     """(round, attempt) grows: a second attempt of a round, then the next round."""
     history = MemoryHistory()
     for place in {"attempt": 0}, {"attempt": 1}, {"round_": 4, "attempt": 0}:
-        FEDERATION.region(ME, history=history).start(FEDERATION.signed(**place))
+        region = FEDERATION.region(ME, history=history)
+        region.start(FEDERATION.signed(**place))
+        assert history.has_seen(region.context)
 
 
 def test_a_stranger_has_no_round() -> None:
