@@ -77,7 +77,7 @@ def make_report(
         mode=Mode.SIMULATION,
         plan=plan.hash,
         data=_data(study, data),
-        teacher=Teacher(study.teacher.model, plan.teacher),
+        teacher=Teacher(_teacher_name(study), plan.teacher),
         student=_student(study, prepared),
         regions=tuple(_region(plan, name, run, clock) for name in plan.cohort),
         rounds=tuple(_round(number, quality) for number, quality in enumerate(qualities)),
@@ -100,6 +100,14 @@ def _data(study: Study, data: StudyData) -> Data:
         test_records=len(data.test),
         labelled_share=Fraction(labelled, len(data.private)),
     )
+
+
+def _teacher_name(study: Study) -> str:
+    """Return a package or a hub id as it is named, a folder without the path of this machine."""
+    terms = study.teacher
+    if (study.base / terms.model).is_dir():
+        return (study.base / terms.model).name
+    return terms.model if terms.revision is None else f"{terms.model}@{terms.revision}"
 
 
 def _student(study: Study, prepared: Prepared) -> Student:

@@ -23,6 +23,7 @@ from simulations.comparisons import compare
 from simulations.federation import Federation, open_federation
 from simulations.gates import missed_gates
 from simulations.grid import Fault, no_fault
+from simulations.model_card import model_card
 from simulations.prepare import Bench, Prepared, StudyData, prepare
 from simulations.progress import Progress, Quiet
 from simulations.regions import approve_everywhere, make_parties
@@ -105,8 +106,6 @@ def simulate(study_file: Path, out: Path, options: Options) -> Result:
     with journal.stage("comparisons"), show.stage("The researcher's comparisons") as done:
         arms = compare(study, data, prepared, federation.benches, qualities[-1], done)
     missed = missed_gates(study.evaluation.gates, qualities[-1])
-    if not missed:
-        _save_student(federation.loop.checkpoint.model.weights, prepared, bench, run)
     report = make_report(
         study,
         data,
@@ -118,6 +117,9 @@ def simulate(study_file: Path, out: Path, options: Options) -> Result:
         seconds=journal.seconds,
         clock=options.clock,
     )
+    if not missed:
+        weights = federation.loop.checkpoint.model.weights
+        _save_student(weights, model_card(report), prepared, bench, run)
     _write_report(report, run)
     return Result(report, missed)
 
@@ -131,6 +133,8 @@ def _rounds(
     checkpoint = federation.loop.checkpoint
     if checkpoint.finished not in known:  # the run stopped between a round and its evaluation
         known[checkpoint.finished] = prepared.test.quality(checkpoint.model.weights)
+    promise = prepared.plan.promise
+    show.line(f"Each region is charged at most {promise} for all rounds and retries")
     with journal.stage("rounds"):
         for finished in federation.rounds():
             number = finished.round_ + 1
@@ -152,12 +156,16 @@ def _round_line(number: int, prepared: Prepared, quality: Quality, finished: Fin
     )
 
 
-def _save_student(weights: Vector, prepared: Prepared, bench: Bench, run: RunFolder) -> None:
+def _save_student(
+    weights: Vector, card: str, prepared: Prepared, bench: Bench, run: RunFolder
+) -> None:
+    """Write the student with its card; the folder is there whole or not at all."""
     prepared.part.load(weights)
     prepared.part.write_back()
     partial = run.root / "student.partial"
     shutil.rmtree(partial, ignore_errors=True)
     save_classifier(prepared.student, bench.tokenizer, partial)
+    (partial / "README.md").write_text(card, encoding="utf-8")
     shutil.rmtree(run.student, ignore_errors=True)
     partial.rename(run.student)
 

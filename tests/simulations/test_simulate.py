@@ -66,6 +66,8 @@ def test_a_run_leaves_all_that_it_promises(study: TinyStudy, out: Path) -> None:
         summary
     )
     assert (out / "report.html").read_text().startswith("<!doctype html>")
+    assert "add-or-remove-one" in (out / "student" / "README.md").read_text()
+    assert str(study.folder) not in (out / "report.json").read_text()
     for region in report.regions:
         assert region.released_steps == region.reserved_steps == 6
         assert region.charged.epsilon <= region.budget.epsilon <= 3
