@@ -1,4 +1,4 @@
-"""The released student's card: what it is, what it cost in privacy, what it must not be used for."""
+"""The released student's card: what it is, what it cost in privacy, whom it does not cover."""
 
 from privacy.guarantee import describe
 from privacy.report.model import Report
@@ -27,8 +27,8 @@ A student ({report.student.name}, {report.student.parameters:,} parameters) dist
 changed {report.student.trained_parameters:,} parameters: {report.student.trained_part}.
 
 **Privacy.** Each region's own records: {promise},
-for everything that the region's account was ever charged. Mode: {report.mode}. The report beside this
-folder has the claims, their assumptions and the plan `{report.plan[:16]}`.
+for everything that the region's account was ever charged. Mode: {report.mode}. The report beside
+this folder has the claims, their assumptions and the plan `{report.plan[:16]}`.
 
 **Quality** on {report.data.test_records:,} held-out public records: accuracy {final.accuracy:.3f}
 (teacher: {accuracy}), macro-F1 {final.macro_f1:.3f}, calibration error
