@@ -152,11 +152,18 @@ class RoundLoop:
             chunks = (self.checkpoint.outcome, *split_chunks(self.checkpoint.words))
         start = Envelope(one.signed_config, chunks)
         nodes: dict[int, str] = {}
-        everyone = {node: start for node in self._transport.nodes()}
+        everyone = dict.fromkeys(self._await_nodes(len(one.config.cohort)), start)
         for node, reply in self._ask(MessageKind.TRAIN_START, everyone, "advertise_s"):
             if self._accepted(one, reply, lambda sent: one.on_advert(sent.body)):
                 advert = Advertise.from_bytes(reply.body)
                 nodes[node] = self._terms.registry.record(advert.uid).name
+        return nodes
+
+    def _await_nodes(self, count: int) -> tuple[int, ...]:
+        """Return the nodes once there are enough, or those that are there at the deadline."""
+        until = self._clock() + self._terms.deadlines.advertise_s
+        while len(nodes := self._transport.nodes()) < count and self._clock() < until:
+            self._sleep(_POLL_S)
         return nodes
 
     def _relay(self, one: CoordinatorRound, nodes: Mapping[int, str]) -> None:
