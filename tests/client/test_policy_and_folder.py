@@ -5,6 +5,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from client.errors import PolicyError, RegionFolderError
 from client.folder import RegionFolder, create_keys, write_durably
@@ -63,6 +65,27 @@ def test_a_wrong_policy_is_refused_by_its_key(
     path.write_text(path.read_text().replace(old, new))
     with pytest.raises(PolicyError, match=words):
         Policy.load(path)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.integers(0, 600), text=st.text(max_size=8), cut=st.integers(0, 8))
+def test_an_edited_policy_is_a_policy_or_is_refused(
+    tmp_path: Path, place: int, text: str, cut: int
+) -> None:
+    """Whatever is typed into the file, it is read as a policy or refused, nothing else."""
+    path = tmp_path / "policy.toml"
+    _POLICY.save(path)
+    content = path.read_text()
+    path.write_text(content[:place] + text + content[place + cut :], encoding="utf-8")
+    assert _read_or_refuse(path)
+
+
+def _read_or_refuse(path: Path) -> str:
+    """Return the region, or the sentence that refuses the file."""
+    try:
+        return Policy.load(path).region
+    except PolicyError as error:
+        return str(error)
 
 
 def test_a_missing_policy_says_what_to_do(tmp_path: Path) -> None:
