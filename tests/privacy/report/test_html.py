@@ -122,9 +122,9 @@ def test_whom_the_teacher_was_trained_on_is_named_as_not_covered(page: Page) -> 
 
 
 def test_marks_stand_above_everything_else(page: Page) -> None:
-    """What has no guarantee is said before the first section."""
-    assert page.text.index("No guarantee") < page.text.index("What was learned")
-    assert "No guarantee" not in Page(render(sample(marks=()))).text
+    """What must not be overlooked is said before the first section."""
+    assert page.text.index("Read this first") < page.text.index("What was learned")
+    assert "Read this first" not in Page(render(sample(marks=()))).text
 
 
 def test_every_figure_is_on_the_page(page: Page) -> None:
