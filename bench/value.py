@@ -23,7 +23,7 @@ from simulations.simulate import Options, simulate
 
 _RIVALS = ("without-teacher", "public-only", "hard-labels", "all-true-labels", "no-privacy")
 _EPOCHS = {Public.HALF_THE_CHAPTERS: 5, Public.FEW_TITLES: 15}
-_FEW = 6
+FEW = 6
 """The quick check takes every sixth title and one epoch: it shows that all runs, no figure."""
 
 Figures = dict[str, list[tuple[float, float]]]
@@ -33,7 +33,7 @@ Figures = dict[str, list[tuple[float, float]]]
 def main() -> None:
     """Run the seeds and print the tables."""
     asked = options(__doc__ or "")
-    titles = read_titles()[:: _FEW if asked.quick else 1]
+    titles = read_titles()[:: FEW if asked.quick else 1]
     seeds = 5 if asked.full else 1
     result: dict[str, object] = {"seeds": seeds, "quick": asked.quick}
     for public in [Public.HALF_THE_CHAPTERS] if asked.quick else list(Public):
@@ -51,12 +51,20 @@ def main() -> None:
 
 def run_seed(titles: Sequence[Title], seed: int, public: Public, *, epochs: int) -> Report:
     """Run the default study on one split and return its report."""
-    data = split(titles, seed=seed, public=public)
     with tempfile.TemporaryDirectory() as folder:
-        write_demo_data(Path(folder), data)
-        study = Path(folder) / "study.toml"
-        study.write_text(_study(data, seed=seed, epochs=epochs), encoding="utf-8")
+        study = write_study(Path(folder), titles, seed, public, epochs=epochs)
         return simulate(study, Path(folder) / "run", Options()).report
+
+
+def write_study(
+    folder: Path, titles: Sequence[Title], seed: int, public: Public, *, epochs: int
+) -> Path:
+    """Write one split's data, teacher and study; return the study's path."""
+    data = split(titles, seed=seed, public=public)
+    write_demo_data(folder, data)
+    study = folder / "study.toml"
+    study.write_text(_study(data, seed=seed, epochs=epochs), encoding="utf-8")
+    return study
 
 
 def summarise(figures: Figures) -> dict[str, object]:
