@@ -1,0 +1,79 @@
+"""The demo's own encoder and student, on real titles: what the tiny ones show holds here too."""
+
+import pytest
+import torch
+from opacus import GradSampleModule
+from torch import Tensor
+from transformers import AutoModel
+
+from distillation.kinds import Train
+from distillation.model_files import ModelFiles, locate
+from distillation.objectives import Objective, Targets
+from distillation.students import MeanPoolClassifier, cut_student
+from distillation.teacher import ClassifierTeacher, load_tokenizer
+from distillation.tokens import Tokens, tokenize
+from distillation.trained_part import trained_part
+from simulations.demo_data import ENCODER_PACKAGE, read_titles
+
+pytestmark = pytest.mark.slow
+_CLASSES = tuple("abcdefg")
+
+
+@pytest.fixture(scope="module")
+def files() -> ModelFiles:
+    return locate(f"package:{ENCODER_PACKAGE}")
+
+
+@pytest.fixture(scope="module")
+def student(files: ModelFiles) -> MeanPoolClassifier:
+    encoder = AutoModel.from_pretrained(files.folder, add_pooling_layer=False)
+    student = cut_student(encoder, layers=[0, 5], classes=_CLASSES, feature_scale=8.0)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        student.head.weight.copy_(torch.randn(student.head.weight.shape, generator=generator) / 8)
+    return student
+
+
+@pytest.fixture(scope="module")
+def tokens(files: ModelFiles) -> Tokens:
+    texts = [title.text for title in read_titles()[::120]]
+    return tokenize(texts, load_tokenizer(files), max_tokens=64)
+
+
+@pytest.mark.parametrize("train", list(Train))
+def test_per_record_gradients_equal_brute_force(
+    student: MeanPoolClassifier, tokens: Tokens, train: Train
+) -> None:
+    """For the head and for the whole last layer, at the demo's temperature."""
+    few = Tokens(tokens.ids[:6], tokens.padding)
+    part = trained_part(student, train)
+    inputs = part.inputs(few)
+    log_probs = torch.randn(6, 7, generator=torch.Generator().manual_seed(1)).log_softmax(-1)
+    targets = Targets.of_classes(log_probs, torch.full((6,), -1))
+    objective = Objective(soft=1.0, temperature=2.0)
+    brute: list[list[Tensor]] = []
+    for row in range(6):
+        part.module.zero_grad()
+        only = torch.tensor([row])
+        logits = part.logits(part.module, inputs[only])
+        objective.per_record(logits, targets[only]).sum().backward()
+        brute.append([p.grad.clone() for p in part.module.parameters() if p.grad is not None])
+    part.module.zero_grad()
+    inputs.values.requires_grad_()
+    wrapped = GradSampleModule(part.module, loss_reduction="sum").train()
+    objective.per_record(part.logits(wrapped, inputs), targets).sum().backward()
+    for index, p in enumerate(part.module.parameters()):
+        expected = torch.stack([row[index] for row in brute])
+        found: Tensor = vars(p)["grad_sample"]
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-6)
+
+
+def test_real_titles_are_labelled_alike_in_any_company(
+    student: MeanPoolClassifier, tokens: Tokens
+) -> None:
+    """Real lengths, real weights: not one bit of a label depends on the other titles."""
+    teacher = ClassifierTeacher(student)
+    among = teacher.answer(tokens).log_probs
+    for rows in ([7], [7, 8], list(range(len(tokens) - 1, -1, -1))):
+        some = Tokens(tuple(tokens.ids[row] for row in rows), tokens.padding)
+        assert torch.equal(teacher.answer(some).log_probs, among[rows])
