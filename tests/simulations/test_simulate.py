@@ -267,3 +267,27 @@ def _short_deadlines() -> object:
     from protocol.config import Deadlines
 
     return Deadlines(advertise_s=1, encaps_s=1, masked_s=2)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("layers = [0, 2]", 'layers = [0, 2]\ntrain = "last"'),
+        ("sample_rate = 0.5", "sample_rate = 1.0\nbits = 16"),
+        ("[warm_up]", "[baselines]\nrun = false\n[warm_up]"),
+        ("[warm_up]", "[objective]\nsoft = 0.5\nhard = 0.2\nlabel = 0.3\n[warm_up]"),
+        ("[warm_up]", "[optimizer]\nmomentum = 0.5\nserver_momentum = 0.3\n[warm_up]"),
+        ('all_labels = "all"\n', ""),
+    ],
+    ids=["last layer", "all records, 16 bit", "no baselines", "blend", "momentum", "fewer arms"],
+)
+@pytest.mark.slow
+def test_the_other_choices_of_a_study_run_too(
+    study: TinyStudy, out: Path, old: str, new: str
+) -> None:
+    """Whatever the study may say, it runs to a report that the ledgers confirm."""
+    study.edit(old, new)
+    result = simulate(study.file, out, Options())
+
+    assert check_ledgers(out).outcome is Outcome.HOLDS
+    assert result.report.worst.charged.epsilon <= 3
