@@ -4,8 +4,8 @@ The folder is named by the node's own configuration, ``region-folder``, never by
 It wires and decides nothing.
 """
 
+import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -43,8 +43,12 @@ def _folder(context: Context) -> Path:
     return Path(folder)
 
 
-def _reporter() -> Callable[[Exception], None]:
-    return LocalLog(Path.cwd() / "errors.log").report
+def _report(context: Context, error: Exception) -> None:
+    """Keep an error in the region's own log; on the node's console where it has no folder."""
+    try:
+        LocalLog(RegionFolder(_folder(context)).errors).report(error)
+    except (RegionFolderError, OSError) as second:
+        print(f"{second}; the error was: {error}", file=sys.stderr)
 
 
-app = make_client_app(lambda context: _handler(_folder(context)), report=_reporter())
+app = make_client_app(lambda context: _handler(_folder(context)), report=_report)

@@ -37,19 +37,22 @@ class Handler(Protocol):
 
 
 def make_client_app(
-    handler_for: Callable[[Context], Handler], *, report: Callable[[Exception], None]
+    handler_for: Callable[[Context], Handler], *, report: Callable[[Context, Exception], None]
 ) -> ClientApp:
     """Return the ClientApp that answers the protocol's messages, and no others.
 
     Args:
         handler_for: Finds the region of a node.
-        report: Told of every error, in the region; nothing of it leaves.
+        report: Told of every error, and of which node, in the region; nothing of it leaves.
     """
     app = ClientApp()
 
     def route(kind: MessageKind) -> Callable[[Message, Context], Message]:
         return lambda message, context: answer(
-            message, kind, lambda: handler_for(context), report=report
+            message,
+            kind,
+            lambda: handler_for(context),
+            report=lambda error: report(context, error),
         )
 
     app.train("start")(route(MessageKind.TRAIN_START))

@@ -99,7 +99,7 @@ def open_federation(
                 done(len(regions) / len(plan.cohort))
         logs = {name: LocalLog(run.region(name).errors) for name in regions}
         apps = {
-            node: make_client_app(_always(regions[name].handler), report=logs[name].report)
+            node: make_client_app(_always(regions[name].handler), report=_into(logs[name]))
             for node, name in enumerate(regions, start=_FIRST_NODE)
         }
         grid = stack.enter_context(LocalGrid(apps, fault=fault))
@@ -118,6 +118,11 @@ def open_federation(
         )
         benches = {name: region.bench for name, region in regions.items()}
         yield Federation(loop, benches, logs)
+
+
+def _into(log: LocalLog) -> Callable[[Context, Exception], None]:
+    """Return a function that keeps a node's errors in this log."""
+    return lambda context, error: log.report(error)
 
 
 def _always(handler: RegionHandler) -> Callable[[Context], RegionHandler]:

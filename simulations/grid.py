@@ -42,19 +42,32 @@ def no_fault(node: int, message_type: str, moment: Moment) -> bool:
 class LocalGrid(Grid):
     """All nodes in this process; use it as a context manager."""
 
-    def __init__(self, apps: Mapping[int, ClientApp], *, fault: Fault = no_fault) -> None:
+    def __init__(
+        self,
+        apps: Mapping[int, ClientApp],
+        *,
+        fault: Fault = no_fault,
+        node_configs: Mapping[int, Mapping[str, str]] | None = None,
+    ) -> None:
         """Start one worker a node.
 
         Args:
             apps: The ClientApp of each node, by node id; ids above 1.
             fault: What is lost.
+            node_configs: What each node's own configuration says.
         """
         # Message() reads the identity of the running task, which a SuperLink would have set.
         TaskIdentity.task_id = TaskIdentity.run_id = _RUN_ID
         TaskIdentity.node_id = _SERVER_NODE
         self._apps, self._fault = dict(apps), fault
         self._contexts = {
-            node: Context(_RUN_ID, node, node_config={}, state=RecordDict(), run_config={})
+            node: Context(
+                _RUN_ID,
+                node,
+                node_config=dict((node_configs or {}).get(node, {})),
+                state=RecordDict(),
+                run_config={},
+            )
             for node in self._apps
         }
         self._workers = {node: ThreadPoolExecutor(1, f"node-{node}") for node in self._apps}

@@ -45,7 +45,7 @@ def _finds(echo: _Echo) -> Callable[[Context], _Echo]:
     return lambda context: echo
 
 
-def _fail(error: Exception) -> None:
+def _fail(context: Context, error: Exception) -> None:
     raise AssertionError(error)
 
 
