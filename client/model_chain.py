@@ -6,7 +6,6 @@ regions the same model; it does not say who contributed what (see docs/threat-mo
 """
 
 import io
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from client.errors import ModelChainError
 from client.folder import RegionFolder, write_durably
-from distillation.aggregate import ModelState, ServerOptimizer, advance
+from distillation.aggregate import UNREADABLE, ModelState, ServerOptimizer, advance
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ def load_chain(folder: RegionFolder, plan_hash: str, start: ModelState) -> Model
             arrays = dict(found.items())
         chain = ModelChain(int(arrays["round"][0]), ModelState.from_arrays(arrays))
         owner = arrays["plan"].tobytes().hex()
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise ModelChainError(
             f"{folder.model.name} cannot be read ({type(error).__name__}): restore it from the "
             "region's backup"

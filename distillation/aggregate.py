@@ -4,15 +4,30 @@ The server publishes the integer sum; each region applies this rule itself and r
 that it did not compute. So the rule is plain float64 numpy, the same bits everywhere.
 """
 
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from lzma import LZMAError
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distillation.errors import TrainingError
 from distillation.layout import Vector
+
+UNREADABLE = (
+    EOFError,
+    KeyError,
+    LZMAError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What `numpy.load` and `ModelState.from_arrays` raise for a damaged file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,11 +2,12 @@
 
 If it were not, one record could move the labels or features of its neighbours and the clip norm
 would bound nothing. Kernels differ by machine and by shape, so the check runs on the machine that
-labels, once a model and shape; where it fails, batches have one row, for which the question does
-not arise.
+labels, once a model and length, with made-up records; where it fails, batches of that length have
+one row, for which the question does not arise. So a shape follows from machine, model and length:
+no real record decides over it, nor over that of another length.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 import torch
@@ -17,29 +18,25 @@ from distillation.tokens import Batch, Tokens, fixed_batches
 Forward: TypeAlias = Callable[[Batch], Sequence[Tensor]]
 """Maps a fixed-shape batch to tensors whose first axis is the row."""
 
+_KNOWN_IDS = 8
+"""Every vocabulary has ids below this."""
+
 
 class IndependentForward:
-    """A forward function with the largest number of rows that is safe on this machine.
-
-    Attributes:
-        rows: Rows of every batch: as asked, or 1 once a shape has failed.
-    """
+    """A forward function, and for each length the largest number of rows that is safe for it."""
 
     def __init__(self, forward: Forward, *, rows: int) -> None:
         self.forward = forward
-        self.rows = rows
-        self._proven: set[int] = set()
+        self._rows = rows
+        self._safe: dict[int, bool] = {}
 
-    def settle(self, tokens: Tokens) -> int:
-        """Check every length of ``tokens`` that was not checked yet; return the rows to use."""
-        for batch in fixed_batches(tokens, size=self.rows):
+    def batches(self, tokens: Tokens) -> Iterator[Batch]:
+        """Yield all records in shapes that depend on one record's own length alone."""
+        for batch in fixed_batches(tokens, size=self._rows):
             length = batch.input_ids.shape[1]
-            if self.rows == 1 or length in self._proven:
-                continue
-            if not is_independent(self.forward, batch):
-                self.rows = 1
-            self._proven.add(length)
-        return self.rows
+            if length not in self._safe:
+                self._safe[length] = is_independent(self.forward, _made_up(self._rows, length))
+            yield from (batch,) if self._safe[length] else _single_rows(batch)
 
 
 def is_independent(forward: Forward, batch: Batch) -> bool:
@@ -57,6 +54,22 @@ def is_independent(forward: Forward, batch: Batch) -> bool:
     place = rows // 2
     alone = forward(_alone(batch, place))
     return all(torch.equal(a[0], b[place]) for a, b in zip(reference, alone, strict=True))
+
+
+def _made_up(rows: int, length: int) -> Batch:
+    """Return a full batch of records of random tokens and sizes, always the same."""
+    chance = torch.Generator().manual_seed(length)  # no privacy rests on it
+    sizes = torch.randint(1, length + 1, (rows, 1), generator=chance)
+    mask = (torch.arange(length) < sizes).long()
+    ids = torch.randint(0, _KNOWN_IDS, (rows, length), generator=chance)
+    return Batch(torch.arange(rows), ids * mask, mask)
+
+
+def _single_rows(batch: Batch) -> Iterator[Batch]:
+    """Yield each record of a batch in a batch of its own, without padding rows."""
+    for place in range(len(batch.rows)):
+        one = slice(place, place + 1)
+        yield Batch(batch.rows[one], batch.input_ids[one], batch.attention_mask[one])
 
 
 def _alone(batch: Batch, place: int) -> Batch:

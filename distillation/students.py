@@ -156,18 +156,23 @@ def load_classifier(folder: Path) -> PreTrainedModel:
     """Load a classifier that transformers knows, in float32 and in evaluation mode.
 
     Raises:
-        TeacherError: If the folder holds no classifier with named classes.
+        TeacherError: If the folder holds no classifier, or some of its weights are not there.
     """
     transformers.logging.disable_progress_bar()
     try:
-        model = AutoModelForSequenceClassification.from_pretrained(
-            folder, use_safetensors=True, dtype=torch.float32
+        model, found = AutoModelForSequenceClassification.from_pretrained(
+            folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True
         )
-    except (OSError, ValueError) as error:
+    except (KeyError, OSError, RuntimeError, SafetensorError, ValueError) as error:
         raise TeacherError(
             f"expected a sequence classifier with safetensors in '{folder.name}', "
             f"transformers says {type(error).__name__}: check the folder's config.json"
         ) from error
+    if found["missing_keys"]:  # transformers would fill them with random numbers
+        raise TeacherError(
+            f"expected every weight of the classifier in '{folder.name}', found none for "
+            f"{', '.join(sorted(found['missing_keys'])[:5])}: is it an encoder without its head?"
+        )
     loaded: PreTrainedModel = model.eval()
     return loaded
 

@@ -17,7 +17,7 @@ from distillation.batch_independence import IndependentForward
 from distillation.errors import TeacherError
 from distillation.model_files import ModelFiles
 from distillation.students import load_classifier, pool
-from distillation.tokens import Batch, Tokens, fixed_batches
+from distillation.tokens import Batch, Tokens
 
 _ROWS = 32
 
@@ -62,6 +62,11 @@ class ClassifierTeacher:
     def __init__(self, model: PreTrainedModel) -> None:
         self.model = model.eval()
         names = {int(index): name for index, name in (model.config.id2label or {}).items()}
+        if sorted(names) != list(range(len(names))) or len(set(names.values())) < len(names):
+            raise TeacherError(
+                "expected the teacher's config.json to name every class once in id2label, from 0 "
+                f"on; got the numbers {sorted(names)[:20]}"
+            )
         self._outcomes = tuple(names[index] for index in range(len(names)))
         self._forward = IndependentForward(self._answer_batch, rows=_ROWS)
 
@@ -94,7 +99,7 @@ class ClassifierTeacher:
         log_probs: list[Tensor] = [torch.empty(0)] * len(tokens)
         features: list[Tensor] = [torch.empty(0)] * len(tokens)
         done = 0
-        for batch in fixed_batches(tokens, size=self._forward.settle(tokens)):
+        for batch in self._forward.batches(tokens):
             logits, pooled = self._answer_batch(batch)
             for place, row in enumerate(batch.rows.tolist()):
                 log_probs[row], features[row] = logits[place], pooled[place]

@@ -55,7 +55,7 @@ def tokenize(
     """Turn texts into ids; nothing is cut off silently.
 
     Raises:
-        RecordsError: If a text has more than ``max_tokens`` tokens; names rows, never text.
+        RecordsError: If a text has no token, or more than ``max_tokens``; names rows, never text.
     """
     encoded = tokenizer(list(texts), add_special_tokens=True, truncation=False)["input_ids"]
     long = [row + 1 for row, ids in enumerate(encoded) if len(ids) > max_tokens]
@@ -64,6 +64,13 @@ def tokenize(
             f"expected texts of at most {max_tokens} tokens, but {len(long)} are longer (rows "
             f"{', '.join(map(str, long[:5]))}{', …' if len(long) > 5 else ''}): raise "
             "teacher.max_tokens in the study, or shorten these texts"
+        )
+    empty = [row + 1 for row, ids in enumerate(encoded) if not len(ids)]
+    if empty:
+        raise RecordsError(
+            f"the teacher's tokenizer finds nothing to read in {len(empty)} texts (rows "
+            f"{', '.join(map(str, empty[:5]))}{', …' if len(empty) > 5 else ''}): fill these "
+            "cells or remove the rows"
         )
     return Tokens(tuple(tuple(ids) for ids in encoded), int(tokenizer.pad_token_id or 0))
 

@@ -17,7 +17,7 @@ from distillation.batch_independence import IndependentForward
 from distillation.kinds import Train
 from distillation.layout import Layout, Vector
 from distillation.students import MeanPoolClassifier, encoder_layers, pool
-from distillation.tokens import Batch, Tokens, fixed_batches
+from distillation.tokens import Batch, Tokens
 
 _ROWS = 32
 
@@ -70,9 +70,8 @@ class TrainedPart(ABC):
 
     def inputs(self, tokens: Tokens) -> FrozenInputs:
         """Return the frozen inputs of all records, bit-identical whatever else is there."""
-        size = self._independent.settle(tokens)
         values: list[Tensor] = [torch.empty(0)] * len(tokens)
-        for batch in fixed_batches(tokens, size=size):
+        for batch in self._independent.batches(tokens):
             out, mask = self._forward(batch)
             for place, row in enumerate(batch.rows.tolist()):
                 values[row] = out[place, mask[place]]

@@ -6,13 +6,12 @@ needs in order to compute the same model itself.
 
 import io
 import os
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from distillation.aggregate import ModelState
+from distillation.aggregate import UNREADABLE, ModelState
 from server.errors import CheckpointError
 
 
@@ -66,7 +65,7 @@ def load(path: Path, *, plan_hash: str) -> Checkpoint | None:
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as found:
             checkpoint = _read(dict(found.items()))
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise CheckpointError(
             f"the checkpoint {path.name} cannot be read ({type(error).__name__}): restore it from "
             "a backup, or start the run in a new folder with a new plan"

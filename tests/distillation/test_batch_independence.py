@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from distillation.batch_independence import IndependentForward
+from distillation.batch_independence import Forward, IndependentForward
 from distillation.kinds import Train
 from distillation.teacher import ClassifierTeacher
 from distillation.tokens import Batch, Tokens
@@ -42,7 +42,7 @@ def test_a_forward_that_mixes_rows_falls_back_to_one_row() -> None:
         values = batch.input_ids.double()
         return (values - values.mean(),)
 
-    assert IndependentForward(mixing, rows=16).settle(tiny.tokens(20)) == 1
+    assert _rows_of_batches(mixing, tiny.tokens(20)) == {1}
 
 
 def test_a_forward_that_knows_positions_falls_back_to_one_row() -> None:
@@ -52,11 +52,33 @@ def test_a_forward_that_knows_positions_falls_back_to_one_row() -> None:
         rows = torch.arange(len(batch.input_ids)).unsqueeze(1)
         return (batch.input_ids + rows,)
 
-    assert IndependentForward(placed, rows=16).settle(tiny.tokens(20)) == 1
+    assert _rows_of_batches(placed, tiny.tokens(20)) == {1}
 
 
 def test_an_honest_forward_keeps_its_rows() -> None:
     """Where every output depends on its own row, nothing is given up."""
-    honest = IndependentForward(lambda batch: (batch.input_ids * 2,), rows=16)
+    assert _rows_of_batches(lambda batch: (batch.input_ids * 2,), tiny.tokens(20)) == {16}
 
-    assert honest.settle(tiny.tokens(20)) == 16
+
+def test_one_length_that_fails_leaves_the_shapes_of_others_alone() -> None:
+    """Else one long record would change the shape, and so the bits, of every other label."""
+
+    def mixing_if_long(batch: Batch) -> tuple[Tensor]:
+        values = batch.input_ids.double()
+        return (values - values.mean() if values.shape[1] > 16 else values,)
+
+    short = tiny.tokens(20, longest=7)
+    both = Tokens((*short.ids, (3,) * 20), short.padding)
+    shapes = {
+        batch.input_ids.shape: batch.rows.tolist()
+        for batch in IndependentForward(mixing_if_long, rows=32).batches(both)
+    }
+
+    assert shapes == {(32, 8): list(range(20)), (1, 24): [20]}
+
+
+def _rows_of_batches(forward: Forward, tokens: Tokens) -> set[int]:
+    """Return how many rows the batches have; every record is in exactly one."""
+    batches = list(IndependentForward(forward, rows=16).batches(tokens))
+    assert sorted(row for batch in batches for row in batch.rows.tolist()) == list(range(20))
+    return {len(batch.input_ids) for batch in batches}

@@ -1,0 +1,223 @@
+"""What a federation does when rounds stay void, processes die, and data come in other files."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from client.training import LocalTraining
+from distillation.errors import StudyError
+from privacy.ledger import Ledger
+from privacy.ledger_entries import Context, Release, Reserve, Send
+from protocol.config import Deadlines
+from simulations.errors import SimulationError
+from simulations.grid import Moment
+from simulations.simulate import Options, simulate
+from tests.simulations import tiny_study
+from tests.simulations.tiny_study import REGIONS, TinyStudy
+from verify.ledger_check import Outcome, check_ledgers
+
+_FIRST_NODE = 2
+_ROOT = Path(__file__).parents[2]
+Key = tuple[int, int]
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> TinyStudy:
+    return tiny_study.make(tmp_path / "study", rounds=2)
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "run"
+
+
+def _entries(out: Path, region: str) -> list[object]:
+    path = out / "regions" / region / "ledger.db"
+    with Ledger.open(path, clock=lambda: 2**40) as ledger:
+        return [entry.payload for entry in ledger.entries()]
+
+
+def _draws(out: Path, region: str, kind: type[Reserve] | type[Release]) -> list[Key]:
+    """Return (round, draw) of each entry of this kind, in order."""
+    return [(e.round, e.draw) for e in _entries(out, region) if isinstance(e, kind)]
+
+
+@pytest.mark.slow
+def test_a_void_round_sends_the_same_delta_under_new_masks(
+    study: TinyStudy, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One reserve and one release, but two contexts and two different vectors, in every region."""
+    deadlines = Deadlines(advertise_s=1, encaps_s=1, masked_s=1)
+    monkeypatch.setattr("simulations.federation.DEADLINES", deadlines)
+    starts: list[int] = []
+
+    def first_attempt_of_b_is_mute(node: int, kind: str, moment: Moment) -> bool:
+        if node != _FIRST_NODE + 1 or moment is Moment.BEFORE:
+            return False
+        starts.extend([node] if kind == "train.start" else [])
+        return kind == "train.masked" and len(starts) == 1
+
+    simulate(study.file, out, Options(fault=first_attempt_of_b_is_mute))
+
+    for region in REGIONS:
+        entries = _entries(out, region)
+        sends = [e for e in entries if isinstance(e, Send) and e.round == 0]
+        assert _draws(out, region, Reserve) == _draws(out, region, Release) == [(0, 1), (1, 1)]
+        assert len({send.wire_sha256 for send in sends}) == len(sends) == 2
+        assert sum(isinstance(e, Context) for e in entries) == 3
+    assert check_ledgers(out).outcome is Outcome.HOLDS
+
+
+_DEATHS = {
+    "reserve": [(0, 1), (1, 1)],
+    "train": [(0, 1), (1, 1), (1, 2)],
+    "release": [(0, 1), (1, 1), (1, 2)],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", _DEATHS)
+def test_a_run_that_died_while_training_resumes_within_its_slack(
+    study: TinyStudy, out: Path, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a reserve it is drawn anew, once; each round is released once, others are untouched."""
+    died: list[str] = []
+    with monkeypatch.context() as patch:
+        _in_training(patch, lambda region, round_, at: _stop(died, (region, round_, at), step))
+        with pytest.raises(KeyboardInterrupt):
+            simulate(study.file, out, Options())
+    simulate(study.file, out, Options(resume=True))
+
+    assert _draws(out, "c", Reserve) == _DEATHS[step]
+    assert [round_ for round_, _ in _draws(out, "c", Release)] == [0, 1]
+    assert _draws(out, "a", Reserve) == _draws(out, "a", Release) == [(0, 1), (1, 1)]
+    assert check_ledgers(out).outcome is Outcome.HOLDS
+
+
+def _stop(died: list[str], at: tuple[str, int, str], step: str) -> None:
+    if at == ("c", 1, step) and not died:
+        died.append(step)
+        raise KeyboardInterrupt
+
+
+@pytest.mark.slow
+def test_deaths_beyond_the_slack_end_the_study_not_the_guarantee(
+    study: TinyStudy, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A region that fails again and again burns its slack, and then refuses for ever."""
+
+    def fail(region: str, round_: int, step: str) -> None:
+        if region == "c" and step == "release":
+            raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        _in_training(patch, fail)
+        with pytest.raises(SimulationError, match=r"c: .*no space left"):
+            simulate(study.file, out, Options())
+    with pytest.raises(SimulationError, match=r"c: .*BudgetExceededError"):
+        simulate(study.file, out, Options(resume=True))
+
+    assert _draws(out, "c", Reserve) == [(0, 1), (0, 2), (0, 3)]
+    assert _draws(out, "c", Release) == []
+    assert not (out / "report.json").exists()
+    assert not (out / "student").exists()
+    assert check_ledgers(out).outcome is not Outcome.VIOLATED
+
+
+def _in_training(patch: pytest.MonkeyPatch, act: Callable[[str, int, str], None]) -> None:
+    """Call ``act`` with region, round and step before each durable step of a draw."""
+    original = LocalTraining.delta
+
+    def delta(training: LocalTraining, round_: int, weights: object) -> object:
+        def on_step(step: str) -> None:
+            act(training.region, round_, step)
+
+        object.__setattr__(training, "on_step", on_step)
+        return original(training, round_, weights)  # type: ignore[arg-type]
+
+    patch.setattr(LocalTraining, "delta", delta)
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from client.training import LocalTraining
+from simulations.simulate import Options, simulate
+
+original = LocalTraining.delta
+
+def delta(training, round_, weights):
+    def on_step(step):
+        if (training.region, round_, step) == ("c", 1, "release"):
+            os.kill(os.getpid(), signal.SIGKILL)
+    object.__setattr__(training, "on_step", on_step)
+    return original(training, round_, weights)
+
+LocalTraining.delta = delta
+simulate(Path(sys.argv[1]), Path(sys.argv[2]), Options())
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_process_leaves_a_run_that_resumes(study: TinyStudy, out: Path) -> None:
+    """Without any cleanup, from one process to the next: one burnt reserve, no second release."""
+    killed = subprocess.run(
+        [sys.executable, "-c", _KILLED, str(study.file), str(out)],
+        env={**os.environ, "PYTHONPATH": str(_ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    report = simulate(study.file, out, Options(resume=True)).report
+
+    assert _draws(out, "c", Reserve) == [(0, 1), (1, 1), (1, 2)]
+    assert _draws(out, "c", Release) == [(0, 1), (1, 2)]
+    assert report.regions[2].reserved_steps == 6
+    assert report.regions[2].released_steps == 4
+    assert check_ledgers(out).outcome is Outcome.HOLDS
+
+
+_WRITERS: dict[str, Callable[[pl.DataFrame, Path], None]] = {
+    "jsonl": lambda frame, path: frame.write_ndjson(path),
+    "parquet": lambda frame, path: frame.write_parquet(path),
+}
+
+
+@pytest.mark.parametrize("suffix", _WRITERS)
+def test_three_regions_with_files_of_their_own_kind(
+    study: TinyStudy, out: Path, suffix: str
+) -> None:
+    """JSONL and Parquet walk the path of CSV; three regions are enough, and the report says so."""
+    for name in ("public", "records", "test"):
+        frame = pl.read_csv(study.folder / f"{name}.csv")
+        if name == "records":
+            frame = frame.filter(pl.col("region").is_in(["a", "b", "c"]))
+        _WRITERS[suffix](frame, study.folder / f"{name}.{suffix}")
+        (study.folder / f"{name}.csv").unlink()
+        study.edit(f"{name}.csv", f"{name}.{suffix}")
+    for gone in ("d", "e"):
+        study.edit(f"[regions.{gone}]\npublic_size = {tiny_study.SIZE + 2}", "")
+    study.edit("[federation]", "[federation]\nmin_cohort = 3")
+    report = simulate(study.file, out, Options()).report
+
+    assert [region.name for region in report.regions] == ["a", "b", "c"]
+    assert any("Only 3 regions" in mark for mark in report.marks)
+    assert check_ledgers(out).outcome is Outcome.HOLDS
+
+
+@pytest.mark.parametrize("kept", [1, 2])
+def test_fewer_than_three_regions_are_no_study(study: TinyStudy, out: Path, kept: int) -> None:
+    """Of two regions each would read the other's delta off the sum: no setting allows it."""
+    for gone in REGIONS[kept:]:
+        study.edit(f"[regions.{gone}]\npublic_size = {tiny_study.SIZE + 2}", "")
+    study.edit("[federation]", f"[federation]\nmin_cohort = {kept}")
+    with pytest.raises(StudyError, match="min_cohort"):
+        simulate(study.file, out, Options())
+
+    assert not out.exists()
