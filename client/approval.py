@@ -30,7 +30,8 @@ def approve(
     """Check a plan against policy, artifacts and records; charge the account; sign.
 
     Guarantees: nothing is charged unless every check passed; the charge is durable before the
-    signature exists.
+    signature exists. To approve the same plan again charges nothing, and finishes what a crash
+    left undone.
 
     Args:
         folder: The region's folder.
@@ -52,7 +53,8 @@ def approve(
     plan = Plan.from_bytes(plan_bytes)
     check_policy(policy, plan, registry_sha256=_registry(folder).hash.hex())
     materials = load_materials(folder, policy, plan, load_teacher=load_teacher)
-    ledger.admit_plan(plan, policy.region, approved_by, lineage=policy.lineage)
+    if plan.hash not in ledger.state.plans:  # else it was charged, and this process died here
+        ledger.admit_plan(plan, policy.region, approved_by, lineage=policy.lineage)
     write_durably(folder.plan, plan_bytes)
     signature = folder.identity().sign(
         "approval",

@@ -7,6 +7,7 @@ protocol's fixed codes, and the text goes to the region's own log.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
@@ -76,11 +77,12 @@ def answer(
     try:
         handler = find_handler()
         uid = handler.uid
-        reply = handler.handle(kind, _read(message.content))
+        content = _write(handler.handle(kind, _read(message.content)))
     except Exception as error:  # the border: an unexpected error's text may hold a record
-        report(error)
-        reply = Envelope(Refusal(uid=uid, code=code_of(error)).to_bytes())
-    return Message(_write(reply), reply_to=message)
+        with suppress(Exception):  # and so may the error of a log that could not be written
+            report(error)
+        content = _write(Envelope(Refusal(uid=uid, code=code_of(error)).to_bytes()))
+    return Message(content, reply_to=message)
 
 
 def code_of(error: Exception) -> AbortCode:
@@ -93,16 +95,28 @@ def code_of(error: Exception) -> AbortCode:
 
 
 def _read(content: RecordDict) -> Envelope:
-    if set(content) - {_MESSAGE, _CHUNKS} or _MESSAGE not in content.config_records:
-        raise MalformedMessageError("expected one message and its chunks, got other records")
-    record = content.config_records[_MESSAGE]
+    """Read the two declared records.
+
+    Raises:
+        MalformedMessageError: If there is anything else.
+    """
+    record = content.config_records.get(_MESSAGE, ConfigRecord())
     body = record.get(_MESSAGE)
-    if list(record) != [_MESSAGE] or not isinstance(body, bytes):
-        raise MalformedMessageError("expected one value of bytes in the message's record")
+    if set(content) - {_MESSAGE, _CHUNKS} or list(record) != [_MESSAGE]:
+        raise MalformedMessageError("expected one message and its chunks, got other records")
+    if not isinstance(body, bytes):
+        raise MalformedMessageError(f"expected the message as bytes, got {type(body).__name__}")
+    return Envelope(body, _read_chunks(content) if _CHUNKS in content else ())
+
+
+def _read_chunks(content: RecordDict) -> tuple[bytes, ...]:
     arrays = content.array_records.get(_CHUNKS, ArrayRecord())
-    if sorted(arrays) != list(arrays):
-        raise MalformedMessageError("expected the chunks in order")
-    return Envelope(body, tuple(array.data for array in arrays.values()))
+    if not arrays or list(arrays) != [f"{number:08d}" for number in range(len(arrays))]:
+        raise MalformedMessageError("expected one or more chunks, numbered in order from 0")
+    for array in arrays.values():
+        if (array.dtype, tuple(array.shape), array.stype) != ("uint8", (len(array.data),), "raw"):
+            raise MalformedMessageError("expected each chunk as raw bytes of the stated length")
+    return tuple(array.data for array in arrays.values())
 
 
 def _write(reply: Envelope) -> RecordDict:

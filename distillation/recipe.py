@@ -47,6 +47,10 @@ class Recipe:
     optimizer: LocalOptimizer
     template: str = ""
 
+    def __post_init__(self) -> None:
+        if self.max_tokens < 1:
+            raise ArtifactError(f"expected a recipe with max_tokens >= 1, got {self.max_tokens}")
+
     def to_bytes(self) -> bytes:
         """Return the canonical JSON."""
         return dumps(

@@ -127,7 +127,7 @@ def load_tokenizer(files: ModelFiles) -> PreTrainedTokenizerBase:
     """
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(files.folder)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # for a damaged file the tokenizers library raises just that
         raise TeacherError(
             f"expected a tokenizer (tokenizer.json) in the model folder '{files.folder.name}', "
             f"transformers says {type(error).__name__}"

@@ -14,6 +14,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 
 from protocol.envelope import Envelope, MessageKind
+from protocol.errors import MalformedMessageError
 
 _MESSAGE, _CHUNKS = "m", "c"
 _POLL_S = 0.05
@@ -27,7 +28,7 @@ class TransportError:
 
     Attributes:
         node: Which.
-        reason: ``deadline``, ``error N`` with Flower's code, or ``malformed``.
+        reason: ``undelivered``, ``deadline``, ``error N`` with Flower's code, or ``malformed``.
     """
 
     node: int
@@ -72,14 +73,17 @@ class FlowerTransport:
             Message(_write(request), node, kind.value, ttl=deadline_s + _TTL_MARGIN_S)
             for node, request in requests.items()
         ]
-        pushed = self._grid.push_messages(messages)
-        waiting = dict(zip(pushed, requests, strict=True))
+        # A message that the SuperLink did not store has an empty id; with none stored, no id comes.
+        pushed = list(self._grid.push_messages(messages)) or [""] * len(messages)
         until = self._clock() + deadline_s
+        sent = list(zip(pushed, requests, strict=True))
+        waiting = {name: node for name, node in sent if name}
+        yield from ((node, TransportError(node, "undelivered")) for name, node in sent if not name)
         while waiting:
             for reply in self._grid.pull_messages(list(waiting)):
                 node = waiting.pop(reply.metadata.reply_to_message_id, None)
                 if node is not None:
-                    yield node, _read(node, reply)
+                    yield node, _answer(node, reply)
             if waiting and self._clock() >= until:
                 break
             if waiting:
@@ -88,18 +92,38 @@ class FlowerTransport:
             yield node, TransportError(node, "deadline")
 
 
-def _read(node: int, reply: Message) -> Envelope | TransportError:
+def _answer(node: int, reply: Message) -> Envelope | TransportError:
     if reply.has_error():
         return TransportError(node, f"error {reply.error.code}")
-    content = reply.content
+    try:
+        return _read(reply.content)
+    except MalformedMessageError:
+        return TransportError(node, "malformed")
+
+
+def _read(content: RecordDict) -> Envelope:
+    """Read the two declared records.
+
+    Raises:
+        MalformedMessageError: If there is anything else.
+    """
     record = content.config_records.get(_MESSAGE, ConfigRecord())
     body = record.get(_MESSAGE)
     if set(content) - {_MESSAGE, _CHUNKS} or list(record) != [_MESSAGE]:
-        return TransportError(node, "malformed")
+        raise MalformedMessageError("expected one message and its chunks, got other records")
     if not isinstance(body, bytes):
-        return TransportError(node, "malformed")
+        raise MalformedMessageError(f"expected the message as bytes, got {type(body).__name__}")
+    return Envelope(body, _read_chunks(content) if _CHUNKS in content else ())
+
+
+def _read_chunks(content: RecordDict) -> tuple[bytes, ...]:
     arrays = content.array_records.get(_CHUNKS, ArrayRecord())
-    return Envelope(body, tuple(arrays[name].data for name in sorted(arrays)))
+    if not arrays or list(arrays) != [f"{number:08d}" for number in range(len(arrays))]:
+        raise MalformedMessageError("expected one or more chunks, numbered in order from 0")
+    for array in arrays.values():
+        if (array.dtype, tuple(array.shape), array.stype) != ("uint8", (len(array.data),), "raw"):
+            raise MalformedMessageError("expected each chunk as raw bytes of the stated length")
+    return tuple(array.data for array in arrays.values())
 
 
 def _write(request: Envelope) -> RecordDict:

@@ -2,7 +2,8 @@
 
 Each node has one worker that takes one message at a time, as a SuperNode does, and messages are
 copied on the way, so that nothing is shared. A fault can be injected where real regions fail:
-before a message is handled, or after, when the reply is lost.
+before a message is handled, or after, when the reply is lost. An app that raises ends the
+simulation: a region's never does, so it is a bug, and not to be hidden behind an error reply.
 """
 
 import itertools
@@ -31,7 +32,11 @@ class Moment(StrEnum):
 
 
 Fault = Callable[[int, str, Moment], bool]
-"""Told node, message type and moment; true: this message, or its reply, is lost."""
+"""Told node, message type and moment; true: this message, or its reply, is lost.
+
+It runs in the node's worker: one that sleeps makes the node late, and one that remembers can keep
+it silent from some moment on, as a killed region is.
+"""
 
 
 def no_fault(node: int, message_type: str, moment: Moment) -> bool:
@@ -106,13 +111,19 @@ class LocalGrid(Grid):
         return tuple(self._apps)
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        """Give each message to its node's worker; return their ids, in order."""
+        """Give each message to its node's worker; return their ids, in order.
+
+        The id is empty where there is no such node, as a SuperLink says that it stored nothing.
+        """
         ids = []
         for message in messages:
+            node = message.metadata.dst_node_id
+            if node not in self._workers:
+                ids.append("")
+                continue
             with self._lock:
                 name = f"message-{next(self._ids)}"
             sent = _with_id(message, name)
-            node = message.metadata.dst_node_id
             self._replies[name] = self._workers[node].submit(self._deliver, node, sent)
             ids.append(name)
         return ids

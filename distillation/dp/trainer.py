@@ -5,6 +5,7 @@ knows what the inputs are nor what the loss is, only that the loss has one value
 Source: Abadi et al. 2016, algorithm 1, with Poisson sampling and a public divisor.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -27,10 +28,22 @@ PerRecordLoss: TypeAlias = Callable[[nn.Module, Tensor], Tensor]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalOptimizer:
-    """Stochastic gradient descent as the recipe states it; its state is post-processing."""
+    """Stochastic gradient descent as the recipe states it; its state is post-processing.
+
+    Attributes:
+        learning_rate: > 0.
+        momentum: In [0, 1).
+    """
 
     learning_rate: float
     momentum: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (0 < self.learning_rate < math.inf and 0 <= self.momentum < 1):
+            raise TrainingError(
+                "expected a finite learning rate > 0 and a momentum in [0, 1), got "
+                f"{self.learning_rate} and {self.momentum}"
+            )
 
 
 def train_privately(

@@ -1,9 +1,10 @@
 """One approved region of the tiny study, and the coordinator's side to talk to it."""
 
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from client.handler import RegionHandler
@@ -85,6 +86,12 @@ def make(folder: Path) -> World:
     prepared = prepare(study, data, bench, run, Journal(run.root / "events.jsonl"), Quiet())
     parties = make_parties(study, prepared.plan, data.private, run, clock=clock)
     return World(study, run, prepared, parties, bench)
+
+
+def fresh(world: World, folder: Path) -> World:
+    """Return a copy of a world that nobody has approved anything in yet."""
+    shutil.copytree(world.run.root, folder, symlinks=True)
+    return replace(world, run=RunFolder(folder))
 
 
 @contextmanager

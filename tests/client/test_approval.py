@@ -1,5 +1,7 @@
 """A plan is approved when policy, artifacts and records allow it; else nothing is charged."""
 
+import dataclasses
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from client.folder import RegionFolder
 from distillation.errors import ArtifactError, RecordsError
 from privacy.errors import BudgetExceededError, LineageRefusedError
 from privacy.ledger import Ledger
+from protocol.errors import AbortError
+from protocol.identity import region_uid, verify
 from tests.client import region_builder
 from tests.client.region_builder import World, clock
 
@@ -77,9 +81,40 @@ def _spoil_registry(folder: RegionFolder) -> None:
     _policy(folder.policy.read_text().split('registry_sha256 = "')[1][:64], "0" * 64)(folder)
 
 
+def _other_recipe(folder: RegionFolder) -> None:
+    path = folder.artifacts / "recipe.json"
+    path.write_bytes(path.read_bytes().replace(b'"temperature":"2.0"', b'"temperature":"9.0"'))
+
+
+def _no_recipe(folder: RegionFolder) -> None:
+    (folder.artifacts / "recipe.json").unlink()
+
+
+def _other(model: str, file: str) -> Callable[[RegionFolder], None]:
+    """Change a file of a model: another byte, the same meaning."""
+
+    def change(folder: RegionFolder) -> None:
+        own = folder.artifacts / model
+        if own.is_symlink():
+            whole = own.resolve()
+            own.unlink()
+            shutil.copytree(whole, own)
+        (own / file).write_bytes((own / file).read_bytes() + b"\n")
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
+        (_other_recipe, ApprovalRefusedError, "recipe .* is not the plan's"),
+        (_no_recipe, ArtifactError, r"no recipe\.json"),
+        (_other("teacher", "config.json"), ApprovalRefusedError, "teacher .* is not the plan's"),
+        (_other("teacher", "tokenizer.json"), ApprovalRefusedError, "tokenizer .* is not the"),
+        (_other("student", "config.json"), ApprovalRefusedError, "student .* is not the plan's"),
+        (_records(lambda rows: [*rows[:-1], "NaN,,u9"]), RecordsError, "row 12"),
+        (_records(lambda rows: [*rows[:-1], '"\t",,u9']), RecordsError, "row 12"),
+        (lambda folder: (folder.root / "records.csv").unlink(), RecordsError, "no file"),
         (_policy("min_cohort = 5", "min_cohort = 6"), ApprovalRefusedError, "min_cohort"),
         (_policy('max_weight = "1/2"', 'max_weight = "1/10"'), ApprovalRefusedError, "max_weight"),
         (_policy('"public"', '"external-dp"'), LineageRefusedError, "lineages"),
@@ -93,6 +128,8 @@ def _spoil_registry(folder: RegionFolder) -> None:
         (_records(lambda rows: [*rows[:-1], "w1 " * 40 + ",,u9"]), RecordsError, "max_tokens"),
     ],
     ids=[
+        *("other recipe", "no recipe", "other teacher", "other tokenizer", "other student"),
+        *("not a text", "blank text", "no records"),
         *("small cohort", "large weight", "lineage", "other region", "registry", "recipe"),
         *("too many records", "too few records", "unknown label", "no text", "long text"),
     ],
@@ -109,10 +146,64 @@ def test_what_refuses_is_named_and_nothing_is_charged(
     assert "unheard" not in str(caught.value)
 
 
+def test_an_approval_that_died_after_the_charge_is_finished_by_another(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The account pays once, whatever is missing afterwards: the plan, or its signature."""
+    folder = world.run.region("a")
+
+    def die(path: Path, data: bytes) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("client.approval.write_durably", die)
+        with pytest.raises(KeyboardInterrupt):
+            _approve(world)
+    assert not folder.plan.exists()
+    _approve(world)
+    folder.approval.unlink()
+    _approve(world)
+
+    with Ledger.open(folder.ledger, clock=clock) as ledger:
+        assert approved_plan(folder, ledger).hash == world.plan.hash
+        assert len(ledger.state.plans) == 1
+    assert len(folder.approval.read_bytes()) == 64
+
+
+def test_the_approval_is_the_regions_signature(world: World) -> None:
+    """Whoever has the registry can check it, for this plan, region and approver, and no other."""
+    _approve(world)
+    folder, key = world.run.region("a"), world.parties.registry.record(region_uid("a")).identity_key
+    signature, context = folder.approval.read_bytes(), bytes.fromhex(world.plan.hash)
+
+    def check(context: bytes, uid: bytes, body: bytes) -> None:
+        verify(key, signature, "approval", context=context, uid=uid, body=body)
+
+    check(context, region_uid("a"), b"steward")
+    for other in (
+        (bytes(32), region_uid("a"), b"steward"),
+        (context, region_uid("b"), b"steward"),
+        (context, region_uid("a"), b"somebody"),
+    ):
+        with pytest.raises(AbortError):
+            check(*other)
+
+
+def test_an_edited_plan_is_no_approved_one(world: World) -> None:
+    """The ledger holds the hash: a plan that was changed in the folder is not run."""
+    _approve(world)
+    folder = world.run.region("a")
+    other = dataclasses.replace(world.plan, study="edited")
+    folder.plan.write_bytes(other.to_bytes())
+    with (
+        Ledger.open(folder.ledger, clock=clock) as ledger,
+        pytest.raises(NotApprovedError, match="never charged"),
+    ):
+        approved_plan(folder, ledger)
+
+
 def test_an_account_pays_once(world: World) -> None:
     """The policy grants what this plan needs: a second plan finds nothing left."""
-    import dataclasses
-
     _approve(world)
     other = dataclasses.replace(world.plan, study="another")
     folder = world.run.region("a")

@@ -1,11 +1,14 @@
 """Nothing but the declared fields leaves a region, and never the text of an error."""
 
 import pytest
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.common.serde import message_to_proto
 from flwr.supercore.task_identity import TaskIdentity
+from hypothesis import given
+from hypothesis import strategies as st
 
 from client.errors import PolicyError
-from client.flower_adapter import answer
+from client.flower_adapter import answer, code_of
 from distillation.errors import RecordsError
 from privacy.errors import BudgetExceededError
 from protocol.envelope import Envelope, MessageKind
@@ -13,6 +16,7 @@ from protocol.errors import AbortCode, AbortError, OutOfOrderError
 from protocol.messages import Refusal
 
 _SECRET = "row 17: somebody, a diagnosis"
+_ANSWER = Envelope(b"answer", (b"one", b"two"))
 
 
 class _Region:
@@ -20,16 +24,16 @@ class _Region:
 
     uid = bytes(range(16))
 
-    def __init__(self, error: Exception | None = None) -> None:
-        self._error = error
+    def __init__(self, error: Exception | None = None, *, answer: Envelope = _ANSWER) -> None:
+        self._error, self._answer = error, answer
 
     def handle(self, kind: MessageKind, request: Envelope) -> Envelope:
         if self._error is not None:
             raise self._error
-        return Envelope(b"answer", (b"one", b"two"))
+        return self._answer
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _task() -> None:
     TaskIdentity.task_id = TaskIdentity.run_id = TaskIdentity.node_id = 1
 
@@ -37,6 +41,14 @@ def _task() -> None:
 def _message(content: RecordDict | None = None) -> Message:
     sent = RecordDict({"m": ConfigRecord({"m": b"question"})}) if content is None else content
     return Message(sent, 2, MessageKind.TRAIN_MASKED.value)
+
+
+def _with_chunks(record: ArrayRecord | ConfigRecord | MetricRecord) -> RecordDict:
+    return RecordDict({"m": ConfigRecord({"m": b"x"}), "c": record})
+
+
+def _chunk(*, dtype: str = "uint8", stype: str = "raw", size: int = 3) -> Array:
+    return Array(dtype, (size,), stype, b"abc")
 
 
 def _ask(region: _Region, message: Message) -> tuple[Message, list[Exception]]:
@@ -92,6 +104,15 @@ def test_an_error_leaves_as_a_fixed_word(error: Exception, code: AbortCode) -> N
         RecordDict({"m": ConfigRecord({"m": b"x"}), "n": MetricRecord({"n": 1})}),
         RecordDict({"m": ConfigRecord({"m": b"x"}), "more": ConfigRecord({})}),
         RecordDict({"m": ArrayRecord()}),
+        _with_chunks(ConfigRecord({"aside": "text"})),
+        _with_chunks(MetricRecord({"n": 1})),
+        _with_chunks(ArrayRecord()),
+        _with_chunks(ArrayRecord({"aside": _chunk()})),
+        _with_chunks(ArrayRecord({"00000000": _chunk(), "00000002": _chunk()})),
+        _with_chunks(ArrayRecord({"00000001": _chunk(), "00000000": _chunk()})),
+        _with_chunks(ArrayRecord({"00000000": _chunk(dtype="float32")})),
+        _with_chunks(ArrayRecord({"00000000": _chunk(stype="numpy.ndarray")})),
+        _with_chunks(ArrayRecord({"00000000": _chunk(size=7)})),
     ],
 )
 def test_anything_undeclared_in_a_request_is_refused(content: RecordDict) -> None:
@@ -112,3 +133,57 @@ def test_a_region_that_cannot_open_still_shows_nothing() -> None:
 
     assert _code(reply) is AbortCode.REFUSED_LOCALLY
     assert len(told) == 1
+
+
+@pytest.mark.parametrize("error", [ValueError(_SECRET), RecordsError(_SECRET)])
+def test_a_log_that_fails_lets_nothing_out(error: Exception) -> None:
+    """A full disk, or a text that cannot be written: the code leaves all the same, alone."""
+
+    def full(error: Exception) -> None:
+        raise OSError(f"no space left for: {error}")
+
+    region = _Region(error)
+    reply = answer(_message(), MessageKind.TRAIN_START, lambda: region, report=full)
+
+    assert not reply.has_error()
+    assert _code(reply) is code_of(error)
+
+
+def _shape(reply: Message) -> tuple[object, ...]:
+    """Return what can be measured of a reply without reading it."""
+    content = reply.content
+    values = [(name, key, len(value)) for name, record in content.config_records.items()
+              for key, value in record.items() if isinstance(value, bytes)]  # fmt: skip
+    arrays = [(name, key, array.dtype, array.shape, array.stype, len(array.data))
+              for name, record in content.array_records.items()
+              for key, array in record.items()]  # fmt: skip
+    return list(content), values, arrays, message_to_proto(reply).content.ByteSize()
+
+
+_SIZES = st.tuples(st.integers(1, 64), st.lists(st.integers(1, 64), max_size=3))
+
+
+@given(sizes=_SIZES, data=st.data())
+def test_a_reply_shows_the_size_of_its_envelope_and_nothing_of_its_bytes(
+    sizes: tuple[int, list[int]], data: st.DataObject
+) -> None:
+    """Regions with different private data and envelopes of one size: the same keys and sizes."""
+    body, chunks = sizes
+
+    def private(size: int) -> bytes:
+        return data.draw(st.binary(min_size=size, max_size=size))
+
+    one, other = (
+        _ask(_Region(answer=Envelope(private(body), tuple(map(private, chunks)))), _message())[0]
+        for _ in range(2)
+    )
+
+    assert _shape(one) == _shape(other)
+
+
+@given(texts=st.tuples(st.text(), st.text()))
+def test_a_refusal_does_not_depend_on_the_errors_text(texts: tuple[str, str]) -> None:
+    """Two errors of one class, whatever they say, give the same bytes."""
+    one, other = (_ask(_Region(RecordsError(text)), _message())[0] for text in texts)
+
+    assert message_to_proto(one).content == message_to_proto(other).content

@@ -45,6 +45,84 @@ def test_anything_else_is_no_recipe(data: bytes) -> None:
         Recipe.from_bytes(data)
 
 
+_RECIPE = Recipe(
+    task=Task.CLASSIFICATION,
+    train=Train.HEAD,
+    max_tokens=64,
+    objective=Objective(soft=1.0, temperature=2.0),
+    optimizer=LocalOptimizer(learning_rate=0.5),
+)
+
+
+@given(place=st.integers(0, 250), cut=st.integers(0, 6), typed=st.text(max_size=6))
+def test_an_edited_recipe_is_refused_or_is_what_it_says(place: int, cut: int, typed: str) -> None:
+    """Whatever is typed into it: refused, or a recipe whose canonical bytes these are."""
+    whole = _RECIPE.to_bytes()
+    data = whole[:place] + typed.encode("utf-8", "replace") + whole[place + cut :]
+    assert _canonical_or_refused(data) in (data, b"")
+
+
+def _canonical_or_refused(data: bytes) -> bytes:
+    """Return the bytes of the recipe that was read, or nothing if it was refused."""
+    try:
+        return Recipe.from_bytes(data).to_bytes()
+    except ArtifactError:
+        return b""
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"learning_rate":"0.5"', '"learning_rate":"nan"'),
+        ('"learning_rate":"0.5"', '"learning_rate":"-0.5"'),
+        ('"learning_rate":"0.5"', '"learning_rate":"inf"'),
+        ('"momentum":"0.0"', '"momentum":"1.0"'),
+        ('"momentum":"0.0"', '"momentum":"-0.1"'),
+        ('"soft":"1.0"', '"soft":"nan"'),
+        ('"temperature":"2.0"', '"temperature":"0.0"'),
+        ('"max_tokens":64', '"max_tokens":0'),
+        ('"max_tokens":64', '"max_tokens":"64"'),
+        ('"task":"classification"', '"task":"anything"'),
+        ('"train":"head"', '"train":"all"'),
+        ('"template":""', '"template":"","extra":1'),
+        ('"template":"",', ""),
+        ('"learning_rate":"0.5"', '"learning_rate":"0.50"'),
+        ("{", "{ "),
+    ],
+)
+def test_a_recipe_that_makes_no_sense_is_refused(old: str, new: str) -> None:
+    """Impossible numbers, unknown words, other keys and another spelling are no recipe."""
+    text = _RECIPE.to_bytes().decode()
+    assert text.count(old) == 1
+    with pytest.raises(ArtifactError):
+        Recipe.from_bytes(text.replace(old, new).encode())
+
+
+@given(
+    deltas=st.lists(st.lists(st.floats(-5, 5), min_size=3, max_size=3), max_size=6),
+    rate=st.floats(0.1, 2),
+    momentum=st.floats(0, 0.95),
+)
+def test_both_sides_compute_the_same_model(
+    deltas: list[list[float]], rate: float, momentum: float
+) -> None:
+    """The hash after any rounds is the same when every state goes over the disk in between."""
+    optimizer = ServerOptimizer(learning_rate=rate, momentum=momentum)
+    server = region = ModelState.start(np.array([1, -2, 3], dtype=np.float32))
+    for delta in deltas:
+        server = advance(server, np.array(delta), optimizer)
+        region = advance(ModelState.from_arrays(region.arrays()), np.array(delta), optimizer)
+
+    assert server.hash == region.hash
+
+
+@pytest.mark.parametrize("terms", [(0.0, 0.0), (-1.0, 0.0), (1.0, 1.0), (1.0, -0.1), (np.nan, 0.0)])
+def test_a_server_optimizer_that_diverges_by_design_is_refused(terms: tuple[float, float]) -> None:
+    """A rate that is not positive, or a momentum outside [0, 1), is an error."""
+    with pytest.raises(TrainingError, match="server learning rate"):
+        ServerOptimizer(learning_rate=terms[0], momentum=terms[1])
+
+
 def test_the_server_step_is_momentum_on_the_mean_delta() -> None:
     """Two steps by hand: v = βv + Δ, w = w + ηv."""
     optimizer = ServerOptimizer(learning_rate=0.5, momentum=0.9)

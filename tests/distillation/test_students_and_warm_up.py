@@ -93,6 +93,42 @@ def test_warm_up_brings_the_student_closer_and_leaves_embeddings_alone() -> None
     assert shares[-1] == 1.0
 
 
+def test_no_epoch_leaves_the_student_as_it_was_cut() -> None:
+    """Then every tensor is the teacher's, and all of them can still be trained."""
+    student, tokens = tiny.student_model(), tiny.tokens(4)
+    before = {name: value.clone() for name, value in student.state_dict().items()}
+    answers = ClassifierTeacher(tiny.teacher_model()).answer(tokens)
+    warm_up(student, tokens, answers, WarmUp(epochs=0), shuffle=torch.Generator())
+
+    assert all(torch.equal(value, before[name]) for name, value in student.state_dict().items())
+    assert all(p.requires_grad for p in student.parameters())
+
+
+def test_the_order_is_the_only_chance_in_a_warm_up() -> None:
+    """The same seed gives the same student, bit by bit; another seed another one."""
+
+    def weights(seed: int) -> torch.Tensor:
+        student, tokens = tiny.student_model(), tiny.tokens(20)
+        answers = ClassifierTeacher(tiny.teacher_model()).answer(tokens)
+        shuffle = torch.Generator().manual_seed(seed)
+        warm_up(student, tokens, answers, WarmUp(epochs=1, batch_size=4), shuffle=shuffle)
+        return student.head.weight.detach()
+
+    assert torch.equal(weights(3), weights(3))
+    assert not torch.equal(weights(3), weights(4))
+
+
+def test_without_the_feature_term_the_width_does_not_matter() -> None:
+    """A student of another hidden size learns from the distribution alone."""
+    tokens, student = tiny.tokens(6), tiny.student_model()
+    answers = Answers(torch.zeros(6, 1, 3).log_softmax(-1), torch.zeros(6, 99))
+    far = ClassifierTeacher(student).answer(tokens).log_probs.std()
+    settings = WarmUp(epochs=20, feature_weight=0.0)
+    warm_up(student, tokens, answers, settings, shuffle=torch.Generator().manual_seed(0))
+
+    assert ClassifierTeacher(student).answer(tokens).log_probs.std() < far
+
+
 def test_features_of_another_width_are_refused() -> None:
     """A feature term between different hidden sizes is an error, not a broadcast."""
     tokens = tiny.tokens(4)
