@@ -19,7 +19,8 @@ class LocalLog:
     def report(self, error: Exception) -> None:
         """Append one error: when, which kind, what it says."""
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        line = f"{stamp} {type(error).__name__}: {error}\n".encode()
+        text = " ".join(str(error).splitlines())  # one line an error
+        line = f"{stamp} {type(error).__name__}: {text}\n".encode(errors="backslashreplace")
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             os.write(descriptor, line)

@@ -91,7 +91,11 @@ def make(folder: Path) -> World:
 def fresh(world: World, folder: Path) -> World:
     """Return a copy of a world that nobody has approved anything in yet."""
     shutil.copytree(world.run.root, folder, symlinks=True)
-    return replace(world, run=RunFolder(folder))
+    run = RunFolder(folder)
+    for name in world.plan.cohort:
+        run.region(name).artifacts.unlink()
+        run.region(name).artifacts.symlink_to(run.artifacts, target_is_directory=True)
+    return replace(world, run=run)
 
 
 @contextmanager

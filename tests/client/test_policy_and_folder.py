@@ -134,6 +134,8 @@ def test_the_local_log_keeps_what_never_leaves(tmp_path: Path) -> None:
     log = LocalLog(tmp_path / "errors.log")
     assert log.last() == ""
     log.report(ValueError("row 17"))
+    log.report(ValueError("half a pair \ud800\nand a second line"))
+    assert "a second line" in log.last()
     log.report(KeyError("x"))
 
     assert "KeyError" in log.last()
