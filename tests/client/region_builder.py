@@ -89,7 +89,7 @@ def make(folder: Path) -> World:
 
 
 def fresh(world: World, folder: Path) -> World:
-    """Return a copy of a world that nobody has approved anything in yet."""
+    """Return a copy of a world, with ledgers and artifacts of its own."""
     shutil.copytree(world.run.root, folder, symlinks=True)
     run = RunFolder(folder)
     for name in world.plan.cohort:

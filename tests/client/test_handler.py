@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event, Timer
 
 import pytest
 
@@ -21,11 +22,16 @@ from tests.client.region_builder import World
 START, KEYS, COLLECT = MessageKind
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    world = region_builder.make(tmp_path)
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> World:
+    world = region_builder.make(tmp_path_factory.mktemp("world"))
     world.approve_all()
     return world
+
+
+@pytest.fixture
+def world(prepared: World, tmp_path: Path) -> World:
+    return region_builder.fresh(prepared, tmp_path / "run")
 
 
 @pytest.fixture
@@ -149,6 +155,74 @@ def test_messages_out_of_their_order_are_refused(
             region.handle(COLLECT, Envelope(Collect(context).to_bytes()))
 
     assert _kinds(region) == [Context]
+
+
+def test_a_delta_in_the_making_is_pending(
+    world: World, regions: dict[str, RegionHandler], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The coordinator hears that it is not ready, and gets the one delta when it is."""
+    monkeypatch.setattr("client.handler._WAIT_S", 0.01)
+    one, region, go = world.round(0), regions["a"], Event()
+    _hold(region, go)
+    _start(one, regions)
+    collect = Envelope(Collect(one.context).to_bytes())
+    for _ in range(2):
+        assert region.handle(COLLECT, collect) == Envelope(Pending(one.context).to_bytes())
+    go.set()
+    monkeypatch.setattr("client.handler._WAIT_S", 5.0)
+
+    assert region.handle(COLLECT, collect).chunks
+    assert _kinds(region) == [Context, Reserve, Release, Send]
+
+
+def test_a_new_attempt_waits_for_the_delta_in_the_making(
+    world: World, regions: dict[str, RegionHandler]
+) -> None:
+    """Two draws of one round never overlap: the second attempt takes what the first made."""
+    one, two, region, go = world.round(0), world.round(0, attempt=1), regions["a"], Event()
+    _hold(region, go)
+    _start(one, regions)
+    Timer(0.2, go.set).start()
+    _start(two, regions)
+    with pytest.raises(OutOfOrderError):
+        region.handle(COLLECT, Envelope(Collect(one.context).to_bytes()))
+    _finish(two, regions)
+
+    assert _kinds(region) == [Context, Reserve, Release, Context, Send]
+
+
+def test_a_draw_that_failed_is_drawn_anew_in_the_next_attempt(
+    world: World, regions: dict[str, RegionHandler]
+) -> None:
+    """The failed one sends nothing, however often it is asked for; its reserve is burnt."""
+    one, two, region = world.round(0), world.round(0, attempt=1), regions["a"]
+    _fail(region)
+    _start(one, regions)
+    for _ in range(2):
+        with pytest.raises(OSError, match="no space"):
+            region.handle(COLLECT, Envelope(Collect(one.context).to_bytes()))
+    object.__setattr__(region._training, "on_step", lambda step: None)
+    _start(two, regions)
+    _finish(two, regions)
+
+    assert _kinds(region) == [Context, Reserve, Context, Reserve, Release, Send]
+
+
+def _hold(region: RegionHandler, go: Event) -> None:
+    """Let the region's training wait until ``go`` is set."""
+
+    def wait(step: str) -> None:
+        assert step != "train" or go.wait(5)
+
+    object.__setattr__(region._training, "on_step", wait)
+
+
+def _fail(region: RegionHandler) -> None:
+    def fail(step: str) -> None:
+        if step == "store":
+            raise OSError("no space left")
+
+    object.__setattr__(region._training, "on_step", fail)
 
 
 def test_a_round_is_accepted_once_over_restarts(world: World) -> None:

@@ -1,9 +1,13 @@
 """A checkpoint is there whole, or the old one is; another plan's is refused."""
 
+import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from distillation.aggregate import ModelState
 from server.checkpoint import Checkpoint, load, save
@@ -39,6 +43,66 @@ def test_another_plans_checkpoint_is_refused(tmp_path: Path) -> None:
     save(_checkpoint(), tmp_path / "checkpoint.npz")
     with pytest.raises(CheckpointError, match="another folder"):
         load(tmp_path / "checkpoint.npz", plan_hash="b" * 64)
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_checkpoint_with_changed_bytes_is_the_same_or_refused(
+    tmp_path: Path, data: st.DataObject
+) -> None:
+    """A flipped bit anywhere never becomes another model, nor any other error."""
+    path = tmp_path / "checkpoint.npz"
+    save(_checkpoint(), path)
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content)
+    assert _read_or_refuse(path) in (_checkpoint().model.hash, b"refused")
+
+
+@pytest.mark.parametrize("method", [1, 8, 12, 14, 99])
+@pytest.mark.parametrize("flags", [0, 1, 32, 64])
+def test_a_damaged_archive_header_is_one_clear_error(
+    tmp_path: Path, method: int, flags: int
+) -> None:
+    """Another compression, encryption: what a flipped bit can claim and Python cannot read."""
+    path = tmp_path / "checkpoint.npz"
+    save(_checkpoint(), path)
+    content = bytearray(path.read_bytes())
+    for mark, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        start = content.index(mark) + at
+        content[start : start + 4] = struct.pack("<HH", flags, method)
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        load(path, plan_hash=_PLAN)
+
+
+def _read_or_refuse(path: Path) -> bytes:
+    try:
+        found = load(path, plan_hash=_PLAN)
+    except CheckpointError:
+        return b"refused"
+    return b"none" if found is None else found.model.hash
+
+
+def test_a_partial_write_leaves_the_old_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that dies while it writes has lost the new state only."""
+    path = tmp_path / "checkpoint.npz"
+    save(_checkpoint(), path)
+
+    def die(descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("server.checkpoint.os.fsync", die)
+    newer = replace(_checkpoint(), finished=4)
+    with pytest.raises(KeyboardInterrupt):
+        save(newer, path)
+    found = load(path, plan_hash=_PLAN)
+
+    assert found is not None
+    assert found.finished == 3
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])

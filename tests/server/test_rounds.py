@@ -10,6 +10,9 @@ from client.handler import RegionHandler
 from distillation.aggregate import ModelState
 from protocol.config import Deadlines
 from protocol.envelope import Envelope, MessageKind
+from protocol.errors import AbortCode
+from protocol.identity import region_uid
+from protocol.messages import Masked, Pending, Refusal
 from server.errors import RunFailedError
 from server.flower_adapter import TransportError
 from server.rounds import FinishedRound, RoundLoop, RunTerms
@@ -18,6 +21,19 @@ from tests.client.region_builder import World
 
 Reply = Envelope | TransportError
 Change = Callable[[int, MessageKind, Envelope], Reply]
+
+
+class _Time:
+    """Goes on only when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def now(self) -> float:
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        self._now += seconds
 
 
 class _Direct:
@@ -40,11 +56,16 @@ class _Direct:
             yield node, self._change(node, kind, self._regions[node].handle(kind, request))
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    world = region_builder.make(tmp_path)
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> World:
+    world = region_builder.make(tmp_path_factory.mktemp("world"))
     world.approve_all()
     return world
+
+
+@pytest.fixture
+def world(prepared: World, tmp_path: Path) -> World:
+    return region_builder.fresh(prepared, tmp_path / "run")
 
 
 def _run(world: World, change: Change, *, late: int = 0) -> tuple[list[FinishedRound], list[str]]:
@@ -59,8 +80,10 @@ def _run(world: World, change: Change, *, late: int = 0) -> tuple[list[FinishedR
     with region_builder.handlers(world) as regions:
         transport = _Direct(list(regions.values()), change)
         transport.late = late
-        start = ModelState.start(world.prepared.start)
-        loop = RoundLoop(terms, transport, world.run.root, start=start, sleep=lambda s: None)
+        start, time = ModelState.start(world.prepared.start), _Time()
+        loop = RoundLoop(
+            terms, transport, world.run.root, start=start, clock=time.now, sleep=time.sleep
+        )
         finished = list(loop.run())
     lines = (world.run.root / "transcript.jsonl").read_text().splitlines()
     return finished, [json.loads(line)["event"] for line in lines]
@@ -141,6 +164,83 @@ def test_a_region_that_never_answers_ends_the_run(world: World) -> None:
 
     with pytest.raises(RunFailedError, match="c"):
         _run(world, silent)
+
+
+@pytest.mark.parametrize("kind", [MessageKind.TRAIN_START, MessageKind.TRAIN_MASKED])
+def test_a_coordinator_that_died_in_a_round_goes_on_with_the_next_attempt(
+    world: World, kind: MessageKind
+) -> None:
+    """Its folder says which; no region is asked twice for one attempt, and the run finishes."""
+
+    def die(reply: Envelope) -> Reply:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _run(world, _once(kind, die))
+    finished, events = _run(world, _honest)
+    lines = (world.run.root / "transcript.jsonl").read_text().splitlines()
+    opened = [found["context"] for line in lines if (found := json.loads(line)).get("signed")]
+
+    assert [one.round_ for one in finished] == [0, 1, 2]
+    assert len(set(opened)) == len(opened) == 4
+    assert "void" not in events
+    assert events.count("left") == 0
+
+
+def test_a_finished_run_has_no_round_left(world: World) -> None:
+    """Opened again, it does nothing; regions are not even asked."""
+    _run(world, _honest)
+
+    assert _run(world, lambda *sent: pytest.fail("a region was asked"))[0] == []
+
+
+def test_a_region_that_is_never_ready_ends_the_run_by_the_clock(world: World) -> None:
+    """It is asked again and again until the deadline, three times over, and then named."""
+
+    def pending(node: int, kind: MessageKind, reply: Envelope) -> Reply:
+        if node != 1 or kind is not MessageKind.TRAIN_MASKED:
+            return reply
+        return Envelope(Pending(Masked.from_bytes(reply.body).context).to_bytes())
+
+    with pytest.raises(RunFailedError, match="b"):
+        _run(world, pending)
+
+
+@pytest.mark.parametrize(
+    ("kind", "voids"),
+    [
+        (MessageKind.TRAIN_START, 1),
+        (MessageKind.QUERY_ENCAPS, 0),  # its vector may still come
+        (MessageKind.TRAIN_MASKED, 1),
+    ],
+)
+def test_a_region_that_refuses_is_on_record_by_its_code(
+    world: World, kind: MessageKind, voids: int
+) -> None:
+    """The coordinator learns a fixed word, and starts another attempt where it must."""
+    refusal = Refusal(uid=region_uid("b"), code=AbortCode.REFUSED_LOCALLY).to_bytes()
+    finished, events = _run(world, _once(kind, lambda reply: Envelope(refusal)))
+
+    assert len(finished) == 3
+    assert events.count("left") == 1
+    assert events.count("void") == voids
+
+
+def test_a_region_cannot_speak_for_another(world: World) -> None:
+    """A node that repeats another's advert is refused; the round waits for the real one."""
+    adverts: list[Envelope] = []
+
+    def echo(node: int, kind: MessageKind, reply: Envelope) -> Reply:
+        if kind is not MessageKind.TRAIN_START or node > 1 or len(adverts) == 2:
+            return reply
+        adverts.append(reply)
+        return adverts[0]
+
+    finished, events = _run(world, echo)
+
+    assert len(finished) == 3
+    assert events.count("refused") == 1
+    assert events.count("void") == 1
 
 
 def test_the_coordinator_waits_for_regions_that_come_late(world: World) -> None:
