@@ -16,6 +16,9 @@ class Transcript:
 
     path: Path
 
+    def __post_init__(self) -> None:
+        drop_torn_line(self.path)
+
     def add(self, event: str, **fields: str | int | list[str]) -> None:
         """Append one event, durably; binary values are given as hex."""
         line = json.dumps({"event": event, **fields}, sort_keys=True, ensure_ascii=False)
@@ -23,3 +26,13 @@ class Transcript:
             file.write(line + "\n")
             file.flush()
             os.fsync(file.fileno())
+
+
+def drop_torn_line(path: Path) -> None:
+    """Cut off a last line that a crash left without its end: the next one would run into it."""
+    if not path.exists():
+        return
+    whole = path.read_bytes()
+    kept = whole.rfind(b"\n") + 1
+    if kept < len(whole):
+        os.truncate(path, kept)

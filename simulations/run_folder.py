@@ -19,6 +19,7 @@ from pathlib import Path
 
 from client.folder import RegionFolder
 from distillation.evaluation import Quality
+from server.transcript import drop_torn_line
 from simulations.errors import RunFolderError
 
 
@@ -102,6 +103,7 @@ class Journal:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        drop_torn_line(self.path)
         for line in self._lines():
             found = json.loads(line)
             if found["event"] == "stage":
@@ -136,8 +138,6 @@ class Journal:
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
     def _lines(self) -> list[str]:
-        """Return the whole lines; a last one that a crash cut off is left out."""
         if not self.path.exists():
             return []
-        text = self.path.read_text(encoding="utf-8")
-        return text[: text.rfind("\n") + 1].splitlines()
+        return self.path.read_text(encoding="utf-8").splitlines()

@@ -132,7 +132,9 @@ def _rounds(
     known[0] = prepared.test.quality(prepared.start)
     checkpoint = federation.loop.checkpoint
     if checkpoint.finished not in known:  # the run stopped between a round and its evaluation
-        known[checkpoint.finished] = prepared.test.quality(checkpoint.model.weights)
+        quality = prepared.test.quality(checkpoint.model.weights)
+        known[checkpoint.finished] = quality
+        journal.add("round", round=checkpoint.finished, **quality.to_dict())
     promise = prepared.plan.promise
     show.line(f"Each region is charged at most {promise} for all rounds and retries")
     with journal.stage("rounds"):

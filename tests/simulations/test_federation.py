@@ -12,6 +12,9 @@ import pytest
 
 from client.training import LocalTraining
 from distillation.errors import StudyError
+from distillation.evaluation import Quality
+from distillation.held_out import HeldOut
+from distillation.layout import Vector
 from privacy.ledger import Ledger
 from privacy.ledger_entries import Context, Release, Reserve, Send
 from protocol.config import Deadlines
@@ -221,3 +224,27 @@ def test_fewer_than_three_regions_are_no_study(study: TinyStudy, out: Path, kept
         simulate(study.file, out, Options())
 
     assert not out.exists()
+
+
+@pytest.mark.slow
+def test_a_run_that_died_twice_still_knows_every_round(
+    study: TinyStudy, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Died between a round and its evaluation, then again: the report has all rounds."""
+    original = HeldOut.quality
+    asked: list[int] = []
+
+    def quality(test: HeldOut, weights: Vector) -> Quality:
+        asked.append(1)
+        if len(asked) in (2, 5):  # after the first round; in the comparisons
+            raise KeyboardInterrupt
+        return original(test, weights)
+
+    monkeypatch.setattr(HeldOut, "quality", quality)
+    for resume in (False, True):
+        with pytest.raises(KeyboardInterrupt):
+            simulate(study.file, out, Options(resume=resume))
+    report = simulate(study.file, out, Options(resume=True)).report
+
+    assert [one.round for one in report.rounds] == [0, 1, 2]
+    assert all(_draws(out, region, Release) == [(0, 1), (1, 1)] for region in REGIONS)
