@@ -66,7 +66,8 @@ class StudyData:
 
         Raises:
             RecordsError: If a file cannot be used.
-            StudyDataError: If the regions in the data are not those of the study.
+            StudyDataError: If the regions in the data are not those of the study, or a test
+                record has no label.
         """
         private = _read(study, study.private)
         all_labels = None
@@ -75,6 +76,11 @@ class StudyData:
             all_labels = read_records(study.base / study.private.source, columns).labels
         data = cls(_read(study, study.public), private, _read(study, study.test), all_labels)
         _check_regions(study, data.private)
+        if None in data.test.labels:
+            raise StudyDataError(
+                f"expected a label in every row of the test data {study.test.source}: fill the "
+                f"column {study.test.label}, or remove the rows without one"
+            )
         return data
 
 
@@ -196,8 +202,6 @@ def held_out_set(bench: Bench, part: TrainedPart, records: Records, done: Advanc
     answers: Answers = bench.teacher.answer(tokens, done)
     index = {name: number for number, name in enumerate(bench.teacher.outcomes)}
     labels = [index[label] for label in records.labels if label is not None]
-    if len(labels) != len(records):
-        raise StudyDataError("expected a label in every row of the test data")
     return held_out(part, part.inputs(tokens), labels, answers.log_probs)
 
 
