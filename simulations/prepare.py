@@ -162,6 +162,8 @@ def prepare(
         check_public_size(data.private.subset(rows), name, study.regions[name].public_size)
     check_labels(data.test, bench.teacher.outcomes)
     check_labels(data.private, bench.teacher.outcomes)
+    for records in (data.public, data.private, data.test):
+        bench.tokens(records)  # refuses a text that is too long, or holds nothing to read
     if not run.plan.exists():
         with journal.stage("public warm-up"), show.stage("Public warm-up of the student") as done:
             student = warmed_up(study, bench, data.public, done)

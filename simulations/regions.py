@@ -89,7 +89,7 @@ def approve_everywhere(
     for name in regions:
         folder = run.region(name)
         with Ledger.open(folder.ledger, clock=clock) as ledger:
-            if plan.hash in ledger.state.plans and folder.plan.exists():
+            if plan.hash in ledger.state.plans and folder.approval.exists():
                 known = approved_plan(folder, ledger)
                 policy = Policy.load(folder.policy)
                 ready[name] = load_materials(folder, policy, known, load_teacher=load_teacher)

@@ -1,18 +1,31 @@
 """Plans follow from studies: weights, range, hashes, and the same plan each time."""
 
 import dataclasses
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from client.training import step_terms
+from distillation.dp.trainer import train_privately
+from distillation.kinds import Train
 from distillation.layout import Layout
 from distillation.model_files import ModelFiles
-from distillation.planning import PlannedArtifacts, capped_weights, make_plan, source_sha256
+from distillation.planning import (
+    PlannedArtifacts,
+    capped_weights,
+    make_plan,
+    recipe_of,
+    source_sha256,
+)
 from distillation.study import Study
 from privacy.charging import charge
+from privacy.lineage import TeacherLineage
+from privacy.noise import SecureStream
 from privacy.plan import TRAIN, Plan
 from tests.simulations import tiny_study
 
@@ -58,6 +71,7 @@ def test_another_artifact_is_another_plan(study: Study, plan: Plan) -> None:
         dataclasses.replace(_artifacts(), public_data_sha256=_HASHES[-1]),
         dataclasses.replace(_artifacts(), code_sha256=_HASHES[-1]),
         dataclasses.replace(_artifacts(), teacher=other),
+        dataclasses.replace(_artifacts(), teacher=ModelFiles(Path(), _HASHES[0], _HASHES[-1])),
         dataclasses.replace(_artifacts(), student=other),
         dataclasses.replace(_artifacts(), layout=Layout((("head.bias", (3,)),))),
     ):
@@ -71,6 +85,72 @@ def test_the_range_covers_the_noise(study: Study, plan: Plan) -> None:
     batch = float(plan.regions[0].public_size * component.sample_rate)
 
     assert float(plan.sum.value_range) >= 8 * deviation / batch
+
+
+@pytest.mark.parametrize(
+    ("table", "change"),
+    [
+        ("study", {"name": "another"}),
+        ("privacy", {"epsilon": Decimal("2.5")}),
+        ("privacy", {"delta": Decimal("0.0005")}),
+        ("privacy", {"clip_norm": Decimal("0.5")}),
+        ("federation", {"rounds": 4}),
+        ("federation", {"local_steps": 1}),
+        ("federation", {"sample_rate": Fraction(1, 4)}),
+        ("federation", {"bits": 16}),
+        ("optimizer", {"learning_rate": Decimal("0.125")}),
+        ("optimizer", {"momentum": Decimal("0.5")}),
+        ("optimizer", {"server_learning_rate": Decimal("0.5")}),
+        ("optimizer", {"server_momentum": Decimal("0.5")}),
+        ("objective", {"temperature": Decimal("3.5")}),
+        ("objective", {"label": Decimal("0.25")}),
+        ("teacher", {"max_tokens": 17}),
+        ("teacher", {"population": "the vendor's customers"}),
+        ("teacher", {"lineage": TeacherLineage.EXTERNAL_PRIVATE, "population": "customers"}),
+        ("student", {"train": Train.LAST}),
+    ],
+)
+def test_another_choice_is_another_plan(
+    study: Study, plan: Plan, table: str, change: dict[str, object]
+) -> None:
+    """What a steward approves covers every choice that training or privacy rests on."""
+    edited = dataclasses.replace(getattr(study, table), **change)
+    other = make_plan(dataclasses.replace(study, **{table: edited}), _artifacts())
+
+    assert other.hash != plan.hash
+    assert Plan.from_bytes(other.to_bytes()) == other
+
+
+def test_a_plan_does_not_depend_on_the_order_of_the_regions(study: Study, plan: Plan) -> None:
+    """Two people who list the same regions in another order make the same plan."""
+    turned = dataclasses.replace(study, regions=dict(sorted(study.regions.items(), reverse=True)))
+
+    assert make_plan(turned, _artifacts()).hash == plan.hash
+
+
+@pytest.mark.parametrize("momentum", ["0", "0.9"])
+def test_no_noise_of_any_region_is_cut_off(study: Study, momentum: str) -> None:
+    """Also of the smallest region, over several steps with momentum: the range holds it all."""
+    regions = {
+        name: dataclasses.replace(region, public_size=size)
+        for (name, region), size in zip(study.regions.items(), (20, 40, 80, 160, 320), strict=True)
+    }
+    optimizer = dataclasses.replace(study.optimizer, momentum=Decimal(momentum))
+    other = dataclasses.replace(study, regions=regions, optimizer=optimizer)
+    plan, recipe = make_plan(other, _artifacts()), recipe_of(other)
+    reach = float(plan.sum.value_range)
+    for name in plan.cohort:
+        module = torch.nn.Linear(1, 2000)
+        delta = train_privately(
+            module,
+            lambda net, rows: net(torch.zeros(len(rows), 1)).sum(dim=1),
+            records=0,
+            steps=plan.local_steps,
+            terms=step_terms(plan, name),
+            optimizer=recipe.optimizer,
+            stream=SecureStream(),
+        )
+        assert max(float(change.abs().max()) for change in delta.values()) < reach
 
 
 @given(sizes=st.lists(st.integers(1, 10_000), min_size=3, max_size=12))

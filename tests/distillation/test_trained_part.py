@@ -1,0 +1,93 @@
+"""The trained part is a copy with the student's names; what it learned is what is saved."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification
+
+from distillation.errors import ArtifactError
+from distillation.kinds import Train
+from distillation.students import MeanPoolClassifier
+from distillation.teacher import ClassifierTeacher
+from distillation.trained_part import TrainedPart, trained_part
+from tests.distillation import tiny
+
+
+@pytest.fixture(params=list(Train))
+def part(request: pytest.FixtureRequest) -> TrainedPart:
+    return trained_part(tiny.student_model(), request.param)
+
+
+def _moved(part: TrainedPart) -> np.ndarray:
+    noise = np.random.default_rng(0).normal(scale=0.1, size=part.layout.size)
+    return part.vector() + noise.astype(np.float32)
+
+
+def test_the_layout_names_tensors_of_the_student(part: TrainedPart) -> None:
+    """Every name and shape is a parameter of the student, with the student's values at first."""
+    own = dict(part.student.named_parameters())
+    tensors = part.layout.unflatten(part.vector())
+
+    assert tensors.keys() <= own.keys()
+    assert all(torch.equal(tensors[name], own[name]) for name in tensors)
+
+
+def test_the_head_alone_or_with_the_whole_last_layer() -> None:
+    """Nothing below is trained: three classes over sixteen features, or one layer more."""
+    head = trained_part(tiny.student_model(), Train.HEAD).layout
+    last = trained_part(tiny.student_model(), Train.LAST).layout
+    layer = tiny.student_model().encoder.encoder.layer[1]
+
+    assert [name for name, _ in head.tensors] == ["head.bias", "head.weight"]
+    assert head.size == 3 * 16 + 3
+    assert last.size == head.size + sum(p.numel() for p in layer.parameters())
+    assert {name.split(".layer.")[1][0] for name, _ in last.tensors if ".layer." in name} == {"1"}
+
+
+def test_a_vector_is_loaded_as_it_is(part: TrainedPart) -> None:
+    """What was set is what is read, bit by bit; another size is refused."""
+    vector = _moved(part)
+    part.load(vector)
+
+    assert np.array_equal(part.vector(), vector)
+    with pytest.raises(ArtifactError, match="expected a vector"):
+        part.load(vector[:-1])
+
+
+def test_training_a_copy_does_not_touch_the_student(part: TrainedPart) -> None:
+    """Nor its frozen inputs: they are the same before and after other weights were loaded."""
+    tokens = tiny.tokens(9)
+    before = {name: p.detach().clone() for name, p in part.student.named_parameters()}
+    inputs = part.inputs(tokens)
+    part.load(_moved(part))
+
+    assert torch.equal(part.inputs(tokens).values, inputs.values)
+    assert all(torch.equal(p, before[name]) for name, p in part.student.named_parameters())
+
+
+def test_the_inputs_have_one_row_a_record(part: TrainedPart) -> None:
+    """As many positions as the part needs: one pooled, or one a token; the rest is zero."""
+    tokens = tiny.tokens(9)
+    inputs = part.inputs(tokens)
+    needed = [len(ids) if inputs.mask.shape[1] > 1 else 1 for ids in tokens.ids]
+
+    assert inputs.mask.sum(dim=1).tolist() == needed
+    assert not inputs.values[~inputs.mask].any()
+    assert len(inputs[torch.tensor([3, 1])]) == 2
+
+
+def test_the_saved_student_answers_as_the_trained_part(part: TrainedPart, tmp_path: Path) -> None:
+    """Loaded by transformers in another process, it gives what was measured in this one."""
+    tokens, vector = tiny.tokens(12), _moved(part)
+    part.load(vector)
+    logits = part.logits(part.module, part.inputs(tokens)).log_softmax(-1)
+    part.write_back()
+    part.student.save_pretrained(tmp_path)
+    loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path)
+
+    assert isinstance(loaded, MeanPoolClassifier)
+    torch.testing.assert_close(
+        ClassifierTeacher(loaded).answer(tokens).log_probs, logits, atol=1e-5, rtol=1e-4
+    )
