@@ -29,6 +29,7 @@ from server.transcript import Transcript
 
 _ATTEMPTS = 3
 _POLL_S = 0.05
+_LONGEST_PAUSE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +154,8 @@ class RoundLoop:
         start = Envelope(one.signed_config, chunks)
         nodes: dict[int, str] = {}
         everyone = dict.fromkeys(self._await_nodes(len(one.config.cohort)), start)
-        for node, reply in self._ask(MessageKind.TRAIN_START, everyone, "advertise_s"):
+        limit_s = self._terms.deadlines.advertise_s
+        for node, reply in self._ask(MessageKind.TRAIN_START, everyone, limit_s):
             if self._accepted(one, reply, lambda sent: one.on_advert(sent.body)):
                 advert = Advertise.from_bytes(reply.body)
                 nodes[node] = self._terms.registry.record(advert.uid).name
@@ -170,25 +172,30 @@ class RoundLoop:
         roster = Envelope(one.roster())
         self._transcript.add("roster", context=one.context.hex(), roster=roster.body.hex())
         asked = dict.fromkeys(nodes, roster)
-        for _, reply in self._ask(MessageKind.QUERY_ENCAPS, asked, "encaps_s"):
+        limit_s = self._terms.deadlines.encaps_s
+        for _, reply in self._ask(MessageKind.QUERY_ENCAPS, asked, limit_s):
             self._accepted(one, reply, lambda sent: None)
 
     def _collect(self, one: CoordinatorRound, nodes: Mapping[int, str]) -> dict[str, int]:
-        """Ask until every region has sent its vector or the deadline has passed."""
+        """Ask until every region has sent its vector or the deadline has passed.
+
+        The pause doubles while nothing new comes, so that a lost region is not asked all the time.
+        """
         collect = Envelope(Collect(one.context).to_bytes())
-        waiting, bytes_in = dict(nodes), dict[str, int]()
+        waiting, bytes_in, pause = dict(nodes), dict[str, int](), _POLL_S
         until = self._clock() + self._terms.deadlines.masked_s
-        while waiting and self._clock() < until:
+        while waiting and (left := until - self._clock()) > 0:
             asked = dict.fromkeys(waiting, collect)
-            for node, reply in self._ask(MessageKind.TRAIN_MASKED, asked, "masked_s"):
+            for node, reply in self._ask(MessageKind.TRAIN_MASKED, asked, left):
                 if _is_pending(reply.body):
                     continue
                 name = waiting.pop(node)
                 if self._accepted(one, reply, lambda sent: one.on_masked(sent.body, sent.chunks)):
                     bytes_in[name] = len(reply.body) + sum(map(len, reply.chunks))
                     self._note_vector(one, reply)
+            pause = _POLL_S if len(waiting) < len(asked) else min(2 * pause, _LONGEST_PAUSE_S)
             if waiting:
-                self._sleep(_POLL_S)
+                self._sleep(pause)
         return bytes_in
 
     def _finish(self, one: CoordinatorRound, published: PublishedSum) -> None:
@@ -221,11 +228,10 @@ class RoundLoop:
         )
 
     def _ask(
-        self, kind: MessageKind, requests: Mapping[int, Envelope], deadline: str
+        self, kind: MessageKind, requests: Mapping[int, Envelope], limit_s: float
     ) -> Iterator[tuple[int, Envelope]]:
         """Yield the replies that came; what did not come is on record and shows up as missing."""
-        limit = self._terms.deadlines.as_dict()[deadline]
-        for node, reply in self._transport.exchange(kind, requests, limit):
+        for node, reply in self._transport.exchange(kind, requests, limit_s):
             if isinstance(reply, TransportError):
                 self._transcript.add("lost", kind=kind.value, node=str(node), reason=reply.reason)
             else:

@@ -23,6 +23,9 @@ Reply = Envelope | TransportError
 Change = Callable[[int, MessageKind, Envelope], Reply]
 
 
+_MASKED_S = 5
+
+
 class _Time:
     """Goes on only when somebody sleeps."""
 
@@ -42,6 +45,7 @@ class _Direct:
     def __init__(self, regions: list[RegionHandler], change: Change) -> None:
         self._regions, self._change = regions, change
         self.late = 0
+        self.deadlines: list[tuple[MessageKind, float]] = []
 
     def nodes(self) -> tuple[int, ...]:
         if self.late:
@@ -52,6 +56,7 @@ class _Direct:
     def exchange(
         self, kind: MessageKind, requests: Mapping[int, Envelope], deadline_s: float
     ) -> Iterator[tuple[int, Reply]]:
+        self.deadlines.append((kind, deadline_s))
         for node, request in requests.items():
             yield node, self._change(node, kind, self._regions[node].handle(kind, request))
 
@@ -75,7 +80,7 @@ def _run(world: World, change: Change, *, late: int = 0) -> tuple[list[FinishedR
         layout=world.prepared.part.layout,
         registry=world.parties.registry,
         identity=world.parties.server,
-        deadlines=Deadlines(advertise_s=5, encaps_s=5, masked_s=5),
+        deadlines=Deadlines(advertise_s=5, encaps_s=5, masked_s=_MASKED_S),
     )
     with region_builder.handlers(world) as regions:
         transport = _Direct(list(regions.values()), change)
@@ -192,6 +197,32 @@ def test_a_finished_run_has_no_round_left(world: World) -> None:
     _run(world, _honest)
 
     assert _run(world, lambda *sent: pytest.fail("a region was asked"))[0] == []
+
+
+def test_a_lost_region_is_asked_seldom_and_never_past_the_deadline(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its errors come at once: the coordinator waits longer each time, within one deadline."""
+    transports: list[_Direct] = []
+    original = _Direct.__init__
+
+    def remembering(self: _Direct, regions: list[RegionHandler], change: Change) -> None:
+        original(self, regions, change)
+        transports.append(self)
+
+    def undelivered(node: int, kind: MessageKind, reply: Envelope) -> Reply:
+        lost = node == 1 and kind is MessageKind.TRAIN_MASKED
+        return TransportError(node, "undelivered") if lost else reply
+
+    monkeypatch.setattr(_Direct, "__init__", remembering)
+    with pytest.raises(RunFailedError, match="b"):
+        _run(world, undelivered)
+    (transport,) = transports
+    asked = [limit for kind, limit in transport.deadlines if kind is MessageKind.TRAIN_MASKED]
+
+    assert len(asked) <= 3 * 8  # three attempts of five seconds: 0.05 s, 0.1 s, 0.2 s, …
+    assert all(limit <= _MASKED_S for limit in asked)
+    assert min(asked) < _MASKED_S / 2
 
 
 def test_a_region_that_is_never_ready_ends_the_run_by_the_clock(world: World) -> None:
