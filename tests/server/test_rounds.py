@@ -221,7 +221,7 @@ def test_a_lost_region_is_asked_seldom_and_never_past_the_deadline(
     asked = [limit for kind, limit in transport.deadlines if kind is MessageKind.TRAIN_MASKED]
 
     assert len(asked) <= 3 * 8  # three attempts of five seconds: 0.05 s, 0.1 s, 0.2 s, …
-    assert all(limit <= _MASKED_S for limit in asked)
+    assert max(asked) <= _MASKED_S + 1e-6  # the clock is a float
     assert min(asked) < _MASKED_S / 2
 
 
