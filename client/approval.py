@@ -76,7 +76,7 @@ def approved_plan(folder: RegionFolder, ledger: Ledger) -> Plan:
         plan = Plan.from_bytes(folder.plan.read_bytes())
     except FileNotFoundError:
         raise NotApprovedError(
-            "this region has not approved a plan: run 'stillroom region approve plan.json'"
+            "this region has not approved a plan: its steward must approve one first"
         ) from None
     if plan.hash not in ledger.state.plans:
         raise NotApprovedError(

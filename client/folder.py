@@ -95,7 +95,7 @@ class RegionFolder:
         except FileNotFoundError:
             raise RegionFolderError(
                 f"the region's folder {self.root} has no {name}: restore it from the region's "
-                "own backup, or make a new region with 'stillroom region init'"
+                "own backup; without it this region cannot take part any more"
             ) from None
         if len(secret) != 32:
             raise RegionFolderError(f"expected {name} to hold 32 bytes, got {len(secret)}")

@@ -109,6 +109,7 @@ def load_materials(
         ]
     )
     teacher = load_teacher(teacher_files)
+    teacher.require_room(recipe.max_tokens)
     records = _records(folder, policy)
     check_labels(records, teacher.outcomes)
     check_public_size(records, policy.region, plan.region(policy.region).public_size)

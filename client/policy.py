@@ -112,7 +112,8 @@ class Policy:
             tables = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
         except FileNotFoundError:
             raise PolicyError(
-                f"there is no policy at {path}: make one with 'stillroom region init'"
+                f"there is no policy at {path}: name the folder of a region, such as those that a "
+                "simulation leaves under regions/"
             ) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise PolicyError(f"{path.name} is not valid TOML: {error}") from error
@@ -172,5 +173,5 @@ def _check_keys(tables: dict[str, object], name: str) -> None:
         raise PolicyError(
             f"{name}: unknown {', '.join(unknown) or 'nothing'}; missing "
             f"{', '.join(missing) or 'nothing'}: a policy has exactly the keys that "
-            "'stillroom region init' writes"
+            "client/policy.py lists"
         )

@@ -17,7 +17,7 @@ from distillation.batch_independence import IndependentForward
 from distillation.errors import TeacherError
 from distillation.model_files import ModelFiles
 from distillation.students import load_classifier, pool
-from distillation.tokens import Batch, Tokens
+from distillation.tokens import Batch, Tokens, padded_length
 
 _ROWS = 32
 
@@ -83,6 +83,21 @@ class ClassifierTeacher:
     def outcomes(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the logits."""
         return self._outcomes
+
+    def require_room(self, max_tokens: int) -> None:
+        """Check that records of up to ``max_tokens`` fit, padded as they will be.
+
+        Raises:
+            TeacherError: If the teacher has fewer positions.
+        """
+        config = self.model.config
+        encoder = getattr(config, "encoder", None) or config.to_dict()
+        positions, needed = encoder.get("max_position_embeddings"), padded_length(max_tokens)
+        if isinstance(positions, int) and positions < needed:
+            raise TeacherError(
+                f"expected a teacher with at least {needed} positions for texts of up to "
+                f"{max_tokens} tokens, got one with {positions}: lower teacher.max_tokens"
+            )
 
     def answer(self, tokens: Tokens, progress: Progress = _silent) -> Answers:
         """Return log-probabilities (n, 1, K) and features (n, H).

@@ -79,7 +79,7 @@ def fixed_batches(tokens: Tokens, *, size: int) -> Iterator[Batch]:
     """Yield all records in batches of ``size`` rows, shortest bucket first."""
     by_bucket: dict[int, list[int]] = {}
     for row, ids in enumerate(tokens.ids):
-        by_bucket.setdefault(_bucket(len(ids)), []).append(row)
+        by_bucket.setdefault(padded_length(len(ids)), []).append(row)
     for length in sorted(by_bucket):
         rows = by_bucket[length]
         for start in range(0, len(rows), size):
@@ -92,7 +92,12 @@ def padded_batch(tokens: Tokens, rows: Sequence[int]) -> Batch:
     return _batch(tokens, rows, len(rows), length)
 
 
-def _bucket(length: int) -> int:
+def padded_length(length: int) -> int:
+    """Return the length to which a record of so many tokens is padded.
+
+    Raises:
+        RecordsError: If it is longer than any shape.
+    """
     for bucket in _BUCKETS:
         if length <= bucket:
             return bucket

@@ -105,10 +105,12 @@ class Bench:
         """Find and load the teacher.
 
         Raises:
-            TeacherError: If it cannot be had.
+            TeacherError: If it cannot be had, or the study's texts are too long for it.
         """
         files = locate(study.teacher.model, revision=study.teacher.revision, base=study.base)
-        return cls(study, files, ClassifierTeacher.load(files), load_tokenizer(files))
+        teacher = ClassifierTeacher.load(files)
+        teacher.require_room(study.teacher.max_tokens)
+        return cls(study, files, teacher, load_tokenizer(files))
 
     def tokens(self, records: Records) -> Tokens:
         """Return the records' tokens."""

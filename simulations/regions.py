@@ -180,4 +180,5 @@ def _write_records(path: Path, records: Records) -> None:
 def _link(folder: Path, artifacts: Path) -> None:
     """Let a region see the run's artifacts; a deployment copies them and checks their hashes."""
     folder.rmdir()
-    folder.symlink_to(artifacts.resolve(), target_is_directory=True)
+    there = os.path.relpath(artifacts.resolve(), folder.parent.resolve())  # a run may be moved
+    folder.symlink_to(there, target_is_directory=True)

@@ -89,8 +89,8 @@ def _read_or_refuse(path: Path) -> str:
 
 
 def test_a_missing_policy_says_what_to_do(tmp_path: Path) -> None:
-    """The command that makes one is named."""
-    with pytest.raises(PolicyError, match="region init"):
+    """What to name instead is said."""
+    with pytest.raises(PolicyError, match="folder of a region"):
         Policy.load(tmp_path / "policy.toml")
 
 

@@ -137,3 +137,14 @@ def test_a_teacher_without_its_tokenizer_is_refused(
         file.write_text(content)
     with pytest.raises(TeacherError, match="expected a tokenizer"):
         load_tokenizer(locate("teacher", base=tmp_path))
+
+
+@pytest.mark.parametrize(("max_tokens", "fits"), [(8, True), (64, True), (65, False), (300, False)])
+def test_a_teacher_needs_a_position_for_every_padded_token(max_tokens: int, fits: bool) -> None:
+    """The tiny teacher has 64 positions; a text of 65 tokens would be padded to 96."""
+    teacher = ClassifierTeacher(tiny.teacher_model())
+    if fits:
+        teacher.require_room(max_tokens)
+        return
+    with pytest.raises(TeacherError, match=r"lower teacher\.max_tokens"):
+        teacher.require_room(max_tokens)

@@ -222,6 +222,15 @@ def test_a_changed_artifact_is_refused_at_approval(study: TinyStudy, out: Path) 
         simulate(study.file, out, Options(resume=True))
 
 
+def test_a_run_may_be_moved_and_resumed(study: TinyStudy, out: Path) -> None:
+    """Its parts find each other where the folder now is."""
+    with pytest.raises(KeyboardInterrupt):
+        simulate(study.file, out, Options(show=_StopIn(1)))
+    moved = out.rename(out.with_name("moved"))
+
+    assert simulate(study.file, moved, Options(resume=True)).report.final.round == 3
+
+
 def test_a_teacher_that_saw_the_regions_is_refused(study: TinyStudy, out: Path) -> None:
     """Its lineage is named, before anything is trained or charged."""
     study.edit('lineage = "public"', 'lineage = "region-private"\npopulation = "our patients"')
