@@ -87,6 +87,7 @@ def test_the_range_covers_the_noise(study: Study, plan: Plan) -> None:
     assert float(plan.sum.value_range) >= 8 * deviation / batch
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("table", "change"),
     [

@@ -140,6 +140,7 @@ def test_the_solver_matches_the_recorded_values(
     assert abs(solved - Decimal(expected)) <= Decimal("0.001")
 
 
+@pytest.mark.slow
 @settings(max_examples=3, deadline=None)
 @given(
     epsilon=st.decimals(1, 4, places=1),

@@ -192,6 +192,7 @@ _WRITERS: dict[str, Callable[[pl.DataFrame, Path], None]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", _WRITERS)
 def test_three_regions_with_files_of_their_own_kind(
     study: TinyStudy, out: Path, suffix: str

@@ -222,6 +222,7 @@ def test_a_changed_artifact_is_refused_at_approval(study: TinyStudy, out: Path) 
         simulate(study.file, out, Options(resume=True))
 
 
+@pytest.mark.slow
 def test_a_run_may_be_moved_and_resumed(study: TinyStudy, out: Path) -> None:
     """Its parts find each other where the folder now is."""
     with pytest.raises(KeyboardInterrupt):
