@@ -1,11 +1,13 @@
-# make demo   set up and run the default study, offline
-# make test   set up and run every check and test
-# make clean  remove what the two made
+# make demo      set up and run the default study, offline
+# make test      set up and run every check and test
+# make loopback  set up and run a tiny plan on real SuperNodes of this machine, over TLS
+# make mutants   switch off every check of the protocol in turn: some test must fail
+# make clean     remove what these made
 
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test clean setup
+.PHONY: demo test loopback mutants clean setup
 .DELETE_ON_ERROR:
 
 demo: .venv/ready-demo
@@ -14,6 +16,13 @@ demo: .venv/ready-demo
 
 test: .venv/ready-dev .venv/ready-demo
 	./check
+
+# Six programs with torch: each on one thread.
+loopback: .venv/ready-demo
+	OMP_NUM_THREADS=1 $(BIN)/python -m simulations.loopback --out runs/loopback
+
+mutants: .venv/ready-dev
+	$(BIN)/python -m tests.protocol.mutants
 
 setup: .venv/ready-dev .venv/ready-demo
 

@@ -109,6 +109,7 @@ def check_policy(policy: Policy, plan: Plan, *, registry_sha256: str) -> None:
             f"federation.max_weight: one region has weight {largest}, the policy allows "
             f"{policy.max_weight}"
         )
+    _check_sum(policy, plan)
     admit(plan.teacher)
     if plan.teacher.lineage not in policy.lineages:
         raise LineageRefusedError(
@@ -119,6 +120,19 @@ def check_policy(policy: Policy, plan: Plan, *, registry_sha256: str) -> None:
         raise ApprovalRefusedError(
             "federation.registry_sha256: the registry in the region's folder is not the pinned "
             "one: compare it with the other regions"
+        )
+
+
+def _check_sum(policy: Policy, plan: Plan) -> None:
+    if plan.sum.assumed_colluders < policy.assumed_colluders:
+        raise ApprovalRefusedError(
+            f"federation.assumed_colluders: the plan assumes {plan.sum.assumed_colluders} regions "
+            f"that work with the coordinator, the policy at least {policy.assumed_colluders}"
+        )
+    if plan.sum.any_survivors and not policy.any_survivors:
+        raise ApprovalRefusedError(
+            "federation.any_survivors: the plan allows sums that together would isolate a few "
+            "regions, the policy does not"
         )
 
 

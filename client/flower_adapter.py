@@ -56,9 +56,9 @@ def make_client_app(
             report=lambda error: report(context, error),
         )
 
-    app.train("start")(route(MessageKind.TRAIN_START))
-    app.query("encaps")(route(MessageKind.QUERY_ENCAPS))
-    app.train("masked")(route(MessageKind.TRAIN_MASKED))
+    for kind in MessageKind:
+        category, action = kind.value.split(".")
+        (app.train if category == "train" else app.query)(action)(route(kind))
     return app
 
 
@@ -124,7 +124,7 @@ def _write(reply: Envelope) -> RecordDict:
     if reply.chunks:
         content[_CHUNKS] = ArrayRecord(
             {
-                f"{number:08d}": Array("uint8", (len(chunk),), "raw", chunk)
+                f"{number:08d}": Array("uint8", (len(chunk),), "raw", bytes(chunk))
                 for number, chunk in enumerate(reply.chunks)
             }
         )

@@ -1,11 +1,13 @@
 """A region's folder: everything the region holds, under one root that only it can read.
 
 policy.toml      what the steward allows            registry.bin     the pinned registry
-identity.key     signs messages and approvals       labels.key       opens the label cache
-records.csv      the private records                labels.db        soft labels, encrypted
-ledger.db        what was spent and what left       plan.json        the approved plan
+identity.key     signs messages and approvals       ledger.key       signs the ledger's checkpoints
+records.csv      the private records                labels.key       opens the label cache
+ledger.db        what was spent and what left       labels.db        soft labels, encrypted
+plan.json        the approved plan                  plan.signature   this region's approval of it
 artifacts/       teacher, student, recipe           deltas/          released deltas
-model.npz        the federation's model so far
+model.npz        the federation's model so far      checkpoints.json the other ledgers, as last seen
+errors.log       what went wrong, for the steward
 """
 
 import os
@@ -67,9 +69,9 @@ class RegionFolder:
         return self.root / "model.npz"
 
     @property
-    def last_config(self) -> Path:
-        """The configuration of the last round that this region accepted, as it was signed."""
-        return self.root / "round.config"
+    def checkpoints(self) -> Path:
+        """The latest checkpoint seen of each other region's ledger."""
+        return self.root / "checkpoints.json"
 
     @property
     def errors(self) -> Path:
@@ -83,6 +85,10 @@ class RegionFolder:
     def identity(self) -> Identity:
         """Read the region's signing key."""
         return Identity.from_private_bytes(self._secret("identity.key"))
+
+    def ledger_key(self) -> Identity:
+        """Read the key that signs the ledger's checkpoints."""
+        return Identity.from_private_bytes(self._secret("ledger.key"))
 
     def labels_key(self) -> bytes:
         """Read the key of the label cache, 32 bytes."""

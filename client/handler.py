@@ -1,40 +1,52 @@
-"""How a region answers the coordinator: three messages, and nothing else leaves.
+"""How a region answers the coordinator: one answer a step of the secure sum, and nothing else.
 
-``train.start`` answers at once with this round's signed key. ``query.encaps`` brings every
+``train.start`` answers at once with this round's signed keys. ``query.encaps`` brings every
 region's keys; once they verify, and only then, budget is reserved and training begins in the
-background. ``train.masked`` collects the masked delta, or says that it is not ready yet.
+background, while ciphertexts and shares go round. ``train.masked`` collects the masked delta, or
+says that it is not ready yet. ``query.consent`` and ``query.unmask`` unmask the sum, and
+``query.sum`` brings it: the region checks it, steps its own model by it, and countersigns.
 """
 
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from fractions import Fraction
+from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
-from client.errors import ModelChainError
-from client.folder import RegionFolder, write_durably
+from client.folder import RegionFolder
 from client.ledger_history import LedgerHistory
 from client.model_chain import ModelChain, load_chain, save_chain
-from client.training import LocalTraining
+from client.round_terms import RoundTerms
+from client.training import LocalTraining, Released
 from distillation.aggregate import ModelState
-from distillation.layout import Vector
-from distillation.plan_terms import encoding_of, optimizer_of, weights_of
-from privacy.ledger import Ledger
-from privacy.plan import TRAIN, Plan
+from distillation.plan_terms import optimizer_of
+from privacy.plan import TRAIN
 from protocol.config import SignedConfig
 from protocol.envelope import Envelope, MessageKind
-from protocol.errors import OutOfOrderError
-from protocol.identity import Identity, Registry, region_uid
-from protocol.messages import Collect, Pending
-from protocol.outcome import published_mean
-from protocol.policy import RegionPolicy
+from protocol.errors import AbortCode, AbortError, OutOfOrderError
+from protocol.identity import Identity
+from protocol.messages import Behind, Collect, Pending
 from protocol.region import RegionRound
+from protocol.transcript import Checked, Receipt, Transcript, transcript_hash
 
 _WAIT_S = 5.0
 """How long a collect request waits for training before it answers that the delta is pending."""
+
+
+@dataclass(slots=True)
+class _Current:
+    """The round that a region is in.
+
+    Attributes:
+        one: Its state machine.
+        delta: The delta in the making, once training has begun.
+        answers: What was answered to which request: its reply was lost if it comes again, and the
+            same bytes show nothing new.
+    """
+
+    one: RegionRound
+    delta: Future[Released] | None = None
+    answers: dict[tuple[MessageKind, bytes], Envelope] = field(default_factory=dict)
 
 
 class RegionHandler:
@@ -43,6 +55,7 @@ class RegionHandler:
     Guarantees:
       - training starts only after every check of the round's configuration and keys;
       - a vector leaves only after the ledger holds its release and this very send;
+      - shares leave only after the ledger holds for which survivors;
       - the model that it trains from is the one that it computed itself.
     """
 
@@ -51,9 +64,8 @@ class RegionHandler:
         *,
         folder: RegionFolder,
         training: LocalTraining,
-        registry: Registry,
-        min_cohort: int,
-        max_weight: Fraction,
+        terms: RoundTerms,
+        history: LedgerHistory,
         executor: Executor,
         clock: Callable[[], int],
     ) -> None:
@@ -62,94 +74,109 @@ class RegionHandler:
         Args:
             folder: The region's folder.
             training: Draws deltas; holds plan, ledger and materials.
-            registry: The pinned registry.
-            min_cohort: The policy's smallest cohort.
-            max_weight: The policy's largest share.
+            terms: What this region accepts of a round.
+            history: What it accepted and revealed before.
             executor: Where training runs.
             clock: Unix seconds.
 
         Raises:
             ModelChainError: If the stored model is damaged.
         """
-        self._folder, self._training, self._registry = folder, training, registry
-        self._min_cohort, self._max_weight = min_cohort, max_weight
-        self._executor, self._clock = executor, clock
+        self._folder, self._training, self._terms = folder, training, terms
+        self._history, self._executor, self._clock = history, executor, clock
         self._identity: Identity = folder.identity()
-        self._plan: Plan = training.plan
-        self._ledger: Ledger = training.ledger
-        self._layout = training.materials.part.layout
+        self._plan = training.plan
         start = ModelState.start(training.materials.part.vector())
         self._chain: ModelChain = load_chain(folder, self._plan.hash, start)
-        self._round: RegionRound | None = None
-        self._delta: Future[Vector] | None = None
-        self._sent: Envelope | None = None
+        self._current: _Current | None = None
 
     @property
     def uid(self) -> bytes:
         """The region's 16 bytes on the wire."""
-        return region_uid(self._training.region)
+        return self._history.uid
 
     def handle(self, kind: MessageKind, request: Envelope) -> Envelope:
-        """Answer one message.
+        """Answer one message; the same message again gets the same answer.
 
         Raises:
             ProtocolError: If the request breaks the protocol or the region's policy.
             ClientError: If the model chain does not fit.
             PrivacyError: If the budget or the ledger stops the round.
         """
-        match kind:
-            case MessageKind.TRAIN_START:
-                return self._start(request)
-            case MessageKind.QUERY_ENCAPS:
-                return self._begin_training(request)
-            case MessageKind.TRAIN_MASKED:
-                return self._collect(request)
+        if kind is MessageKind.QUERY_SUM:
+            return self._on_sum(request)
+        asked = (kind, request.body)
+        if self._current is not None and asked in self._current.answers:
+            return self._current.answers[asked]
+        if kind is MessageKind.TRAIN_START:
+            answer: Envelope | None = self._start(request.body)
+        elif kind is MessageKind.TRAIN_MASKED:
+            answer = self._collect(request)
+        else:
+            answer = Envelope(self._step(kind, request.body))
+        if answer is None:
+            return Envelope(Pending(self._require_current().one.context).to_bytes())
+        if self._current is not None:
+            self._current.answers[asked] = answer
+        return answer
 
-    def _start(self, request: Envelope) -> Envelope:
-        config = SignedConfig.from_bytes(request.body).config
-        self._advance(config.round_, request.chunks)
+    def _start(self, signed_config: bytes) -> Envelope:
+        config = SignedConfig.from_bytes(signed_config).config
+        if config.round_ > self._chain.next_round:
+            plan_hash, next_round = bytes.fromhex(self._plan.hash), self._chain.next_round
+            return Envelope(Behind(plan_hash=plan_hash, uid=self.uid, round_=next_round).to_bytes())
         self._leave_round()
         one = RegionRound(
             identity=self._identity,
-            policy=self._policy(),
-            history=LedgerHistory(self._ledger),
+            policy=self._terms.policy(self._chain),
+            history=self._history,
             now=self._clock(),
         )
-        advert = one.start(request.body)
-        write_durably(self._folder.last_config, request.body)
-        self._round = one
+        advert = one.start(signed_config)
+        self._current = _Current(one)
         return Envelope(advert)
 
-    def _begin_training(self, request: Envelope) -> Envelope:
-        one = self._current()
-        one.on_roster(request.body)
-        round_, weights = one.config.round_, self._chain.model.weights
-        self._delta = self._executor.submit(self._training.delta, round_, weights)
-        return Envelope(Pending(one.context).to_bytes())
+    def _step(self, kind: MessageKind, body: bytes) -> bytes:
+        current = self._require_current()
+        match kind:
+            case MessageKind.QUERY_ENCAPS:
+                parcel = current.one.on_roster(body)
+                round_, weights = current.one.config.round_, self._chain.model.weights
+                current.delta = self._executor.submit(self._training.delta, round_, weights)
+                return parcel
+            case MessageKind.QUERY_SHARES:
+                return current.one.on_encaps(body)
+            case MessageKind.QUERY_ACCEPT:
+                return current.one.on_shares(body)
+            case MessageKind.QUERY_CONSENT:
+                return current.one.on_survivors(body)
+            case MessageKind.QUERY_UNMASK:
+                return current.one.on_consents(body)
+            case _:
+                raise OutOfOrderError(f"{kind} is no step of a round")
 
-    def _collect(self, request: Envelope) -> Envelope:
-        one = self._current()
+    def _collect(self, request: Envelope) -> Envelope | None:
+        """Return the masked vector, or None while the delta is in the making."""
+        current = self._require_current()
+        one = current.one
         if Collect.from_bytes(request.body).context != one.context:
             raise OutOfOrderError("the coordinator collects another round than the current one")
-        if self._sent is not None:
-            return self._sent  # its reply was lost; the same bytes show nothing new
-        if self._delta is None:
-            raise OutOfOrderError("the coordinator collects before it sent the keys")
+        if current.delta is None or len(request.chunks) != 1:
+            raise OutOfOrderError("the coordinator collects before it sent keys and members")
         try:
-            delta = self._delta.result(timeout=_WAIT_S)
+            released = current.delta.result(timeout=_WAIT_S)
         except FutureTimeoutError:
-            return Envelope(Pending(one.context).to_bytes())
-        masked, chunks = one.mask(delta)
-        self._record_send(one, masked, chunks)
-        self._sent = Envelope(masked, chunks)
-        return self._sent
-
-    def _record_send(self, one: RegionRound, masked: bytes, chunks: tuple[bytes, ...]) -> None:
-        """Put the vector on record, durably, before it can leave."""
+            return None
+        masked, chunks = one.mask(
+            bytes(request.chunks[0]),
+            released.delta,
+            payload_sha256=released.payload_sha256,
+            checkpoint=self._history.checkpoint(),
+        )
         digest = hashlib.sha256()
         for chunk in chunks:
             digest.update(chunk)
-        self._ledger.send(
+        self._training.ledger.send(
             self._plan.hash,
             one.config.round_,
             TRAIN,
@@ -158,44 +185,42 @@ class RegionHandler:
             sum(map(len, chunks)),
             "coordinator",
         )
+        return Envelope(masked, chunks)
 
-    def _advance(self, round_: int, published: tuple[bytes, ...]) -> None:
-        """Bring the model to ``round_`` from the published sum, if it is one behind."""
-
-        def mean_delta() -> NDArray[np.float64]:
-            if not published:
-                raise ModelChainError("the coordinator starts a round without the last sum")
-            last = SignedConfig.from_bytes(self._folder.last_config.read_bytes()).config
-            return published_mean(
-                published[0], b"".join(published[1:]), config=last, registry=self._registry
-            )
-
-        chain = self._chain.after(round_, mean_delta, optimizer_of(self._plan))
-        if chain is not self._chain:
+    def _on_sum(self, request: Envelope) -> Envelope:
+        """Check a published sum, step the model by it if it is the next one, and countersign."""
+        checked = Transcript.from_bytes(request.body).check(self._terms.registry)
+        digest = transcript_hash(request.body)
+        if digest != self._chain.last:
+            self._terms.check_published(checked.config, self._chain)
+            self._check_own_view(checked)
+            mean = checked.outcome.mean(b"".join(request.chunks), config=checked.config)
+            chain = self._chain.after(mean, optimizer_of(self._plan), digest)
             save_chain(self._folder, self._plan.hash, chain)
             self._chain = chain
+            self._leave_round()
+        receipt = Receipt(context=checked.config.context(), uid=self.uid, transcript_hash=digest)
+        return Envelope(receipt.signed_by(self._identity).to_bytes())
 
-    def _policy(self) -> RegionPolicy:
-        return RegionPolicy(
-            registry=self._registry,
-            plan_hash=bytes.fromhex(self._plan.hash),
-            model_hash=self._chain.model.hash,
-            layout_hash=self._layout.hash,
-            encoding=encoding_of(self._plan, self._layout),
-            weights=weights_of(self._plan),
-            min_cohort=self._min_cohort,
-            max_weight=self._max_weight,
-        )
+    def _check_own_view(self, checked: Checked) -> None:
+        """Check that the sum is over those for whom this region gave its shares, if it did."""
+        config = checked.config
+        own = self._history.revealed(config.plan_hash, config.round_)
+        if own is not None and own.survivors != checked.outcome.survivors:
+            raise AbortError(
+                AbortCode.BAD_TRANSCRIPT,
+                "the published sum is over other regions than those that this region consented to",
+            )
 
-    def _current(self) -> RegionRound:
-        if self._round is None:
+    def _require_current(self) -> _Current:
+        if self._current is None:
             raise OutOfOrderError("the coordinator asks about a round that was not started here")
-        return self._round
+        return self._current
 
     def _leave_round(self) -> None:
         """Drop the current round's secrets; a delta in the making finishes and is kept."""
-        if self._round is not None:
-            self._round.abort()
-        if self._delta is not None:
-            self._delta.exception()  # wait: two draws of one round must not overlap
-        self._round, self._delta, self._sent = None, None, None
+        if self._current is not None:
+            self._current.one.abort()
+            if self._current.delta is not None:
+                self._current.delta.exception()  # wait: two draws of one round must not overlap
+        self._current = None

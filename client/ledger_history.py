@@ -1,15 +1,32 @@
-"""The rounds that a region accepted, kept in its ledger: the secure sum's memory over restarts."""
+"""What a region did in rounds, kept in its ledger: the secure sum's memory over restarts."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from client.checkpoints import SeenCheckpoints, read_checkpoint, sign_checkpoint
 from privacy.ledger import Ledger
+from protocol.differencing import SurvivorSet
+from protocol.history import Reveal
+from protocol.identity import Identity
+from protocol.messages import Checkpoint
+from protocol.wire import UID_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerHistory:
-    """A `protocol.history.History` that is as durable as the ledger."""
+    """A `protocol.history.History` that is as durable as the ledger.
+
+    Attributes:
+        ledger: The region's ledger.
+        uid: The region, 16 bytes.
+        key: Signs the ledger's checkpoints.
+        seen: The other regions' checkpoints.
+    """
 
     ledger: Ledger
+    uid: bytes
+    key: Identity
+    seen: SeenCheckpoints
 
     def has_seen(self, context: bytes) -> bool:
         """Return whether a round with this context, 32 bytes, was accepted before."""
@@ -23,3 +40,53 @@ class LedgerHistory:
     def accept(self, *, plan_hash: bytes, round_: int, attempt: int, context: bytes) -> None:
         """Put a round on record, durably before this returns."""
         self.ledger.accept_context(plan_hash.hex(), round_, attempt, context)
+
+    def revealed(self, plan_hash: bytes, round_: int) -> Reveal | None:
+        """Return what the region gave shares for in any attempt of a round, or None."""
+        entry = self.ledger.state.revealed(plan_hash.hex(), round_)
+        if entry is None:
+            return None
+        return Reveal(
+            plan_hash=plan_hash,
+            round_=round_,
+            context=bytes.fromhex(entry.context),
+            survivors=_uids(entry.survivors),
+            payload_sha256=bytes.fromhex(entry.payload_sha256),
+        )
+
+    def survivor_sets(self, plan_hash: bytes) -> tuple[SurvivorSet, ...]:
+        """Return the survivors of every round of a plan that the region gave shares for."""
+        entries = self.ledger.state.reveals(plan_hash.hex()).values()
+        return tuple(frozenset(_uids(entry.survivors)) for entry in entries)
+
+    def reveal(self, reveal: Reveal) -> None:
+        """Put a reveal on record, durably before this returns."""
+        self.ledger.reveal(
+            reveal.plan_hash.hex(),
+            reveal.round_,
+            reveal.context,
+            reveal.survivors,
+            reveal.payload_sha256.hex(),
+        )
+
+    def checkpoints(self) -> tuple[Checkpoint, ...]:
+        """Return the latest checkpoint seen of every other region, ascending by uid."""
+        return self.seen.all()
+
+    def saw(self, checkpoints: Iterable[Checkpoint]) -> None:
+        """Keep those of other regions' checkpoints that are genuine and later than known."""
+        self.seen.add(one for one in checkpoints if one.uid != self.uid)
+
+    def is_behind(self, note: bytes) -> bool:
+        """Return whether a checkpoint of this ledger is ahead of it, or of another branch."""
+        statement = read_checkpoint(note, uid=self.uid, ledger_key=self.key.public_bytes())
+        return statement is not None and self.ledger.head_at(statement.size) != statement.head
+
+    def checkpoint(self) -> bytes:
+        """Return a signed checkpoint of the ledger as it is now."""
+        return sign_checkpoint(self.ledger, self.key, self.uid)
+
+
+def _uids(joined: str) -> tuple[bytes, ...]:
+    data = bytes.fromhex(joined)
+    return tuple(data[i : i + UID_BYTES] for i in range(0, len(data), UID_BYTES))

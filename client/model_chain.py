@@ -6,7 +6,6 @@ regions the same model; it does not say who contributed what (see docs/threat-mo
 """
 
 import io
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,35 +23,25 @@ class ModelChain:
     Attributes:
         next_round: Index of the round that this model is for.
         model: Weights and the optimizer's memory.
+        last: Hash of the transcript of the last sum, 32 bytes; empty before the first.
     """
 
     next_round: int
     model: ModelState
+    last: bytes = b""
 
     def after(
-        self,
-        round_: int,
-        mean_delta: Callable[[], NDArray[np.float64]],
-        optimizer: ServerOptimizer,
+        self, mean_delta: NDArray[np.float64], optimizer: ServerOptimizer, transcript: bytes
     ) -> "ModelChain":
-        """Return the chain at ``round_``, one published mean further if need be.
+        """Return the chain one round further.
 
         Args:
-            round_: The round that the coordinator wants to start.
-            mean_delta: Reads and verifies the published mean, (d,); called only if needed.
+            mean_delta: The published mean of round ``next_round``, checked, (d,).
             optimizer: The plan's.
-
-        Raises:
-            ModelChainError: If the round is neither this chain's next one nor the one after.
+            transcript: Hash of what was checked, 32 bytes.
         """
-        if round_ == self.next_round:
-            return self
-        if round_ != self.next_round + 1:
-            raise ModelChainError(
-                f"expected round {self.next_round} or {self.next_round + 1}, got {round_}: this "
-                "region missed published sums and cannot compute the model"
-            )
-        return ModelChain(round_, advance(self.model, mean_delta(), optimizer))
+        model = advance(self.model, mean_delta, optimizer)
+        return ModelChain(self.next_round + 1, model, transcript)
 
 
 def save_chain(folder: RegionFolder, plan_hash: str, chain: ModelChain) -> None:
@@ -64,6 +53,7 @@ def save_chain(folder: RegionFolder, plan_hash: str, chain: ModelChain) -> None:
         allow_pickle=False,
         plan=marks,
         round=np.array([chain.next_round]),
+        last=np.frombuffer(chain.last, dtype=np.uint8),
         **chain.model.arrays(),
     )
     write_durably(folder.model, buffer.getvalue())
@@ -80,7 +70,8 @@ def load_chain(folder: RegionFolder, plan_hash: str, start: ModelState) -> Model
     try:
         with np.load(io.BytesIO(folder.model.read_bytes()), allow_pickle=False) as found:
             arrays = dict(found.items())
-        chain = ModelChain(int(arrays["round"][0]), ModelState.from_arrays(arrays))
+        model, last = ModelState.from_arrays(arrays), arrays["last"].tobytes()
+        chain = ModelChain(int(arrays["round"][0]), model, last)
         owner = arrays["plan"].tobytes().hex()
     except UNREADABLE as error:
         raise ModelChainError(

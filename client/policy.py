@@ -23,10 +23,21 @@ _KEYS = {
     "data": {"source", "text", "label", "unit"},
     "budget": {"lineage", "unit", "neighbours", "epsilon", "delta"},
     "teacher": {"lineages"},
-    "federation": {"registry_sha256", "min_cohort", "max_weight"},
+    "federation": {
+        "registry_sha256",
+        "min_cohort",
+        "max_weight",
+        "assumed_colluders",
+        "any_survivors",
+    },
     "retention": {"label_days"},
 }
-_OPTIONAL = {("data", "label"), ("data", "unit")}
+_OPTIONAL = {
+    ("data", "label"),
+    ("data", "unit"),
+    ("federation", "assumed_colluders"),
+    ("federation", "any_survivors"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +56,8 @@ class Policy:
         registry_sha256: Hash of the registry that this region pinned, hex.
         min_cohort: Fewest regions in a sum.
         max_weight: Largest share of one region in a sum.
+        assumed_colluders: How many regions may work with the coordinator, at least.
+        any_survivors: Whether a plan may allow sums that together would isolate a few regions.
         label_days: How long a soft label is kept.
     """
 
@@ -59,6 +72,8 @@ class Policy:
     registry_sha256: str
     min_cohort: int
     max_weight: Fraction
+    assumed_colluders: int = 0
+    any_survivors: bool = False
     label_days: int
 
     def __post_init__(self) -> None:
@@ -69,6 +84,10 @@ class Policy:
             )
         if not 0 < self.max_weight <= 1:
             raise PolicyError(f"federation.max_weight: expected (0, 1], got {self.max_weight}")
+        if self.assumed_colluders < 0:
+            raise PolicyError(
+                f"federation.assumed_colluders: expected at least 0, got {self.assumed_colluders}"
+            )
         if self.label_days < 1:
             raise PolicyError(f"retention.label_days: expected at least 1, got {self.label_days}")
         never = {TeacherLineage.REGION_PRIVATE, TeacherLineage.UNDECLARED} & set(self.lineages)
@@ -96,6 +115,8 @@ class Policy:
                 "registry_sha256": self.registry_sha256,
                 "min_cohort": self.min_cohort,
                 "max_weight": str(self.max_weight),
+                "assumed_colluders": self.assumed_colluders,
+                "any_survivors": self.any_survivors,
             },
             "retention": {"label_days": self.label_days},
         }
@@ -146,6 +167,8 @@ class Policy:
             registry_sha256=_text(tables, "federation", "registry_sha256"),
             min_cohort=int(str(federation["min_cohort"])),
             max_weight=Fraction(str(federation["max_weight"])),
+            assumed_colluders=int(str(federation.get("assumed_colluders", 0))),
+            any_survivors=_flag(federation.get("any_survivors", False)),
             label_days=int(str(tables["retention"]["label_days"])),
         )
 
@@ -154,6 +177,12 @@ def _text(tables: dict[str, dict[str, object]], table: str, key: str) -> str:
     value = tables[table][key]
     if not isinstance(value, str) or not value:
         raise TypeError(f"{table}.{key}: expected text")
+    return value
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("federation.any_survivors: expected true or false")
     return value
 
 

@@ -5,15 +5,18 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from client.approval import approved_plan
+from client.checkpoints import SeenCheckpoints
 from client.folder import RegionFolder
 from client.handler import RegionHandler
+from client.ledger_history import LedgerHistory
 from client.materials import Materials, load_materials
 from client.policy import Policy
+from client.round_terms import RoundTerms
 from client.training import LocalTraining
 from distillation.labels import LabelCache
 from distillation.workbench import Workbench
 from privacy.ledger import Ledger
-from protocol.identity import Registry
+from protocol.identity import Registry, region_uid
 
 _DAY_S = 24 * 3600
 
@@ -61,12 +64,17 @@ def open_region(
     ready = materials or load_materials(folder, policy, plan)
     bench = _labelled(folder, policy, ready, clock)
     training = LocalTraining(folder, policy.region, plan, ledger, ready, bench, on_step)
+    registry = Registry.from_bytes(folder.registry.read_bytes())
     handler = RegionHandler(
         folder=folder,
         training=training,
-        registry=Registry.from_bytes(folder.registry.read_bytes()),
-        min_cohort=policy.min_cohort,
-        max_weight=policy.max_weight,
+        terms=RoundTerms(plan, policy, ready.part.layout, registry),
+        history=LedgerHistory(
+            ledger,
+            region_uid(policy.region),
+            folder.ledger_key(),
+            SeenCheckpoints(folder.checkpoints, registry),
+        ),
         executor=executor,
         clock=clock,
     )

@@ -22,6 +22,19 @@ from privacy.plan import TRAIN, Plan
 
 
 @dataclass(frozen=True, slots=True)
+class Released:
+    """A round's released delta.
+
+    Attributes:
+        delta: Shape (d,), float32.
+        payload_sha256: Its hash, as the ledger has it, 32 bytes.
+    """
+
+    delta: Vector
+    payload_sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class LocalTraining:
     """Draws each round's delta at most once, and never without a durable reserve.
 
@@ -43,8 +56,8 @@ class LocalTraining:
     bench: Workbench
     on_step: Callable[[str], None] = lambda step: None
 
-    def delta(self, round_: int, weights: Vector) -> Vector:
-        """Return the round's released delta, (d,); draw it if there is none yet.
+    def delta(self, round_: int, weights: Vector) -> Released:
+        """Return the round's released delta; draw it if there is none yet.
 
         Raises:
             BudgetExceededError: If the plan has no steps left; nothing was trained.
@@ -57,7 +70,8 @@ class LocalTraining:
             released = self.ledger.state.released(self.plan.hash, round_, TRAIN)
         if released is None:
             raise RegionFolderError(f"round {round_} was drawn but its release is not on record")
-        return self._stored(round_, released.draw, released.payload_sha256)
+        delta = self._stored(round_, released.draw, released.payload_sha256)
+        return Released(delta, bytes.fromhex(released.payload_sha256))
 
     def _draw(self, round_: int, weights: Vector) -> None:
         steps = self.plan.local_steps

@@ -10,6 +10,7 @@ from fractions import Fraction
 from distillation.aggregate import ServerOptimizer
 from distillation.layout import Layout
 from privacy.plan import Plan
+from protocol.encoding import tagged_hash
 from protocol.fixed_point import Block, Encoding
 from protocol.identity import region_uid
 
@@ -23,6 +24,16 @@ def encoding_of(plan: Plan, layout: Layout) -> Encoding:
 def weights_of(plan: Plan) -> Mapping[bytes, Fraction]:
     """Return each region's share of the mean, by uid, ascending."""
     return dict(sorted((region_uid(region.name), region.weight) for region in plan.regions))
+
+
+def rotation_of(plan: Plan, round_: int) -> bytes:
+    """Return the public seed of a round's rotation, 32 bytes; empty if the plan has none.
+
+    It follows from the plan and the round alone, so nobody chooses it.
+    """
+    if not plan.sum.rotate:
+        return b""
+    return tagged_hash("rotation", bytes.fromhex(plan.hash), round_)
 
 
 def optimizer_of(plan: Plan) -> ServerOptimizer:

@@ -147,11 +147,14 @@ def source_sha256(packages: Mapping[str, Path]) -> str:
 
 
 def _sum_terms(study: Study, value_range: Decimal) -> SumTerms:
-    regions = len(study.regions)
+    terms, threshold = study.federation, 2 * len(study.regions) // 3 + 1
     return SumTerms(
-        threshold=regions,
-        min_survivors=regions,
-        bits=study.federation.bits,
+        threshold=threshold,
+        min_survivors=terms.min_survivors or max(threshold, terms.assumed_colluders + 3),
+        assumed_colluders=terms.assumed_colluders,
+        any_survivors=terms.any_survivors,
+        bits=terms.bits,
+        rotate=terms.rotate,
         value_range=value_range,
     )
 

@@ -19,6 +19,7 @@ from privacy.lineage import TeacherLineage
 DATA_SUFFIXES = (".csv", ".jsonl", ".parquet")
 
 _AT_LEAST_ONE = Bounds(least=1)
+_AT_LEAST_ZERO = Bounds(least=0)
 _NOT_NEGATIVE = Bounds(least=0)
 _POSITIVE = Bounds(above=0)
 _SHARE = Bounds(least=0, most=1)
@@ -253,6 +254,23 @@ class FederationTable:
         default=5,
         bounds=Bounds(least=3),
     )
+
+    min_survivors: int | None = key(
+        "Fewest regions that a sum may hold when others are lost; left out: two thirds and one.",
+        default=None,
+        bounds=_AT_LEAST_ONE,
+    )
+    assumed_colluders: int = key(
+        "Regions that may work with the coordinator; a sum holds at least three more.",
+        default=0,
+        bounds=_AT_LEAST_ZERO,
+    )
+    any_survivors: bool = key(
+        "Allow sums over changing sets of regions even where several sums together would isolate "
+        "a few regions; each region's ε holds either way.",
+        default=False,
+    )
+    rotate: bool = key("Rotate deltas before they are encoded.", default=False)
 
     def __post_init__(self) -> None:
         check_bounds(self)

@@ -76,6 +76,20 @@ class Fields:
             raise self._error(key, f"{size} bytes in lower-case hexadecimal", value)
         return value
 
+    def hex_items(self, key: str, *, size: int) -> str:
+        """Take items of ``size`` bytes each, at least one, written together in hexadecimal."""
+        value = self.text(key)
+        if not value or len(value) % (2 * size) or not _HEX.fullmatch(value):
+            raise self._error(key, f"items of {size} bytes in lower-case hexadecimal", value)
+        return value
+
+    def boolean(self, key: str) -> bool:
+        """Take true or false."""
+        value = self._take(key)
+        if not isinstance(value, bool):
+            raise self._error(key, "true or false", value)
+        return value
+
     def decimal(self, key: str) -> Decimal:
         """Take a decimal number >= 0 in its one spelling."""
         value = self.text(key, most=MAX_DIGITS)

@@ -3,6 +3,7 @@
 The order that makes a crash harmless:
 
     context → reserve → train → store the payload → release → mask → send → bytes leave
+    → reveal → shares leave
 
 Each step is on the disk before the next begins. A process killed anywhere may have reserved
 more than it released, never released more than it reserved. A reserve is never given back:
@@ -35,6 +36,7 @@ from privacy.ledger_entries import (
     Payload,
     Release,
     Reserve,
+    Reveal,
     Send,
     body_hash,
 )
@@ -293,6 +295,43 @@ class Ledger:
         self._append(
             lambda state: None if state.sent(plan_hash, component, context) == entry else entry
         )
+
+    def reveal(
+        self,
+        plan_hash: str,
+        round_: int,
+        context: bytes,
+        survivors: Sequence[bytes],
+        payload_sha256: str,
+    ) -> None:
+        """Record for whose sum this region gives its shares, before they leave.
+
+        Args:
+            plan_hash: The plan.
+            round_: The round.
+            context: The attempt, 32 bytes; accepted before.
+            survivors: The regions in the sum, 16 bytes each, ascending.
+            payload_sha256: This region's release in it.
+
+        Raises:
+            DuplicateEntryError: If shares of this round were given for other survivors.
+            MissingReleaseError: If the round has no such release.
+            UnknownEntryError: If the context was not accepted for this round.
+        """
+        uids = b"".join(survivors).hex()
+        entry = Reveal(plan_hash, round_, context.hex(), uids, payload_sha256)
+        self._append(lambda state: None if state.revealed(plan_hash, round_) == entry else entry)
+
+    def head_at(self, size: int) -> str | None:
+        """Return the hash of entry ``size``, counted from 1, or None if there is none.
+
+        Whoever holds an earlier hash tells with it a later state of this ledger from another one.
+        """
+        with self._lock:
+            self._catch_up()
+            if not 1 <= size <= self._state.size:
+                return None
+            return body_hash(self._file.bodies(start=size)[0])
 
     def note(self, topic: str, fields: Mapping[str, Json]) -> None:
         """Keep something that changes no budget, such as the result of a self-test.

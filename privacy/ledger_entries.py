@@ -249,6 +249,41 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class Reveal:
+    """Shares that unmask one sum: for one list of survivors in a round, and never for another.
+
+    Attributes:
+        plan: SHA-256 of the plan.
+        round: The round of the plan.
+        context: The accepted round configuration in which the shares leave.
+        survivors: The regions in the sum: their 16 bytes each, ascending, together in hexadecimal.
+        payload_sha256: SHA-256 of this region's release that the sum holds.
+    """
+
+    KIND: ClassVar[str] = "reveal"
+    plan: str
+    round: int
+    context: str
+    survivors: str
+    payload_sha256: str
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the kind's own fields."""
+        return asdict(self)
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Self:
+        """Read the kind's own fields."""
+        return cls(
+            plan=fields.hex_bytes("plan", size=32),
+            round=fields.integer("round"),
+            context=fields.hex_bytes("context", size=32),
+            survivors=fields.hex_items("survivors", size=16),
+            payload_sha256=fields.hex_bytes("payload_sha256", size=32),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """Anything else worth keeping: a self-test, an incident, a new key. It changes no budget."""
 
@@ -266,10 +301,13 @@ class Note:
         return cls(topic=fields.text("topic"), content=fields.mapping("content"))
 
 
-Payload: TypeAlias = Genesis | Account | Approval | Context | Reserve | Release | Send | Note
+Payload: TypeAlias = (
+    Genesis | Account | Approval | Context | Reserve | Release | Send | Reveal | Note
+)
 
 _KINDS: dict[str, type[Payload]] = {
-    kind.KIND: kind for kind in (Genesis, Account, Approval, Context, Reserve, Release, Send, Note)
+    kind.KIND: kind
+    for kind in (Genesis, Account, Approval, Context, Reserve, Release, Send, Reveal, Note)
 }
 
 

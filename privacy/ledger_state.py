@@ -6,7 +6,8 @@ verifier calls it on a stranger's bodies; both therefore refuse the same things:
 - an account is opened once; a plan is approved once, and Σε and Σδ stay within every limit;
 - reserved steps never exceed a component's maximum, in integers; no reserve is given back;
 - a release needs the latest draw of its round, and a round is released once per component;
-- a send needs its release and an accepted context; a context is accepted once, in order.
+- a send needs its release and an accepted context; a context is accepted once, in order;
+- shares are revealed for one list of survivors a round, whatever the number of attempts.
 
 Source of the stopping rule: a plan fixes all its mechanisms before any data is touched, so the
 accountant's bound on the whole plan covers any order of use and any early stop; across plans
@@ -42,6 +43,7 @@ from privacy.ledger_entries import (
     Payload,
     Release,
     Reserve,
+    Reveal,
     Send,
     body_hash,
 )
@@ -88,12 +90,14 @@ class PlanState:
         components: By name.
         contexts: Accepted contexts with their (round, attempt).
         last_round: The latest (round, attempt); None before the first.
+        reveals: By round, the one list of survivors that shares were given for.
     """
 
     approval: Approval
     components: Mapping[str, ComponentState]
     contexts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     last_round: tuple[int, int] | None = None
+    reveals: Mapping[int, Reveal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +144,15 @@ class LedgerState:
         """Return the latest accepted (round, attempt) of the plan, or None."""
         plan = self.plans.get(plan_hash)
         return plan.last_round if plan else None
+
+    def revealed(self, plan_hash: str, round_: int) -> Reveal | None:
+        """Return what shares were given for in this round, in its first attempt, or None."""
+        return self.reveals(plan_hash).get(round_)
+
+    def reveals(self, plan_hash: str) -> Mapping[int, Reveal]:
+        """Return what shares were given for under the plan, by round."""
+        plan = self.plans.get(plan_hash)
+        return plan.reveals if plan else {}
 
     def _component(self, plan_hash: str, component: str) -> ComponentState | None:
         plan = self.plans.get(plan_hash)
@@ -343,6 +356,30 @@ def _(payload: Send, state: LedgerState) -> LedgerState:
         )
     sends = _with(part.sends, payload.context, payload)
     return _with_component(state, payload, replace(part, sends=sends))
+
+
+@_apply.register
+def _(payload: Reveal, state: LedgerState) -> LedgerState:
+    plan = _plan(state, payload.plan)
+    accepted = plan.contexts.get(payload.context)
+    if accepted is None or accepted[0] != payload.round:
+        raise UnknownEntryError(
+            f"the context {payload.context[:16]}… was not accepted for round {payload.round}"
+        )
+    releases = (part.releases.get(payload.round) for part in plan.components.values())
+    if payload.payload_sha256 not in {one.payload_sha256 for one in releases if one is not None}:
+        raise MissingReleaseError(
+            f"round {payload.round} has no release of {payload.payload_sha256[:16]}…; shares "
+            "unmask a sum that holds a release"
+        )
+    known = plan.reveals.get(payload.round, payload)
+    if (known.survivors, known.payload_sha256) != (payload.survivors, payload.payload_sha256):
+        raise DuplicateEntryError(
+            f"shares for round {payload.round} were given for other survivors; a second sum would "
+            "show the difference: only the same survivors can be summed again"
+        )
+    reveals = _with(plan.reveals, payload.round, known)
+    return _with_plan(state, payload.plan, replace(plan, reveals=reveals))
 
 
 def _plan(state: LedgerState, plan_hash: str) -> PlanState:

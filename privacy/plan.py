@@ -287,10 +287,12 @@ def _check_regions(plan: Plan) -> None:
     if sum(region.weight for region in plan.regions) != 1:
         raise PlanRefusedError("expected weights of the regions that add up to exactly 1")
     terms = plan.sum
-    if not (2 * terms.threshold > len(names) and terms.threshold <= terms.min_survivors):
+    lone = len(names) + terms.assumed_colluders
+    if not (2 * terms.threshold > lone and terms.threshold <= terms.min_survivors):
         raise PlanRefusedError(
-            f"expected a threshold above half of {len(names)} regions and at most the smallest "
-            f"number of survivors, got {terms.threshold} and {terms.min_survivors}"
+            f"expected a threshold above half of {len(names)} regions and "
+            f"{terms.assumed_colluders} colluders, and at most the smallest number of survivors, "
+            f"got {terms.threshold} and {terms.min_survivors}"
         )
     if terms.min_survivors > len(names):
         raise PlanRefusedError(

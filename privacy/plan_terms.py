@@ -134,25 +134,36 @@ class RegionTerms:
         return terms
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SumTerms:
     """How the regions' updates are added up.
 
     Attributes:
-        threshold: Regions needed to unmask; more than half of the cohort.
-        min_survivors: Regions that a sum must contain; at least ``threshold``.
+        threshold: Regions needed to unmask; more than half of the cohort and the colluders.
+        min_survivors: Regions that a sum must contain; at least ``threshold``, and three more
+            than colluders.
+        assumed_colluders: Regions that may share what they know with the coordinator.
+        any_survivors: Whether sums over any large enough sets may follow each other, even where
+            several of them together would isolate a few regions. Each region's own guarantee
+            holds either way; what the sum hides beyond it does not.
         bits: Width of one encoded word, 16 or 32.
+        rotate: Whether deltas are rotated before they are encoded.
         value_range: Largest magnitude that is encoded; what exceeds it is clipped.
     """
 
     threshold: int
     min_survivors: int
+    assumed_colluders: int = 0
+    any_survivors: bool = False
     bits: int
+    rotate: bool = False
     value_range: Decimal
 
     def __post_init__(self) -> None:
         if self.bits not in (16, 32):
             raise PlanRefusedError(f"expected words of 16 or 32 bits, got {self.bits}")
+        if self.assumed_colluders < 0:
+            raise PlanRefusedError(f"expected colluders >= 0, got {self.assumed_colluders}")
         require_positive("the encoded range", self.value_range)
 
     def to_json(self) -> dict[str, Json]:
@@ -160,7 +171,10 @@ class SumTerms:
         return {
             "threshold": self.threshold,
             "min_survivors": self.min_survivors,
+            "assumed_colluders": self.assumed_colluders,
+            "any_survivors": self.any_survivors,
             "bits": self.bits,
+            "rotate": self.rotate,
             "value_range": decimal_text(self.value_range),
         }
 
@@ -170,7 +184,10 @@ class SumTerms:
         terms = cls(
             threshold=fields.integer("threshold", least=1),
             min_survivors=fields.integer("min_survivors", least=1),
+            assumed_colluders=fields.integer("assumed_colluders"),
+            any_survivors=fields.boolean("any_survivors"),
             bits=fields.integer("bits"),
+            rotate=fields.boolean("rotate"),
             value_range=fields.decimal("value_range"),
         )
         fields.close()

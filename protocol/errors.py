@@ -4,7 +4,7 @@ ProtocolError
 ├── MalformedMessageError     the bytes (or values) are not a message of this version
 ├── OutOfOrderError           a valid message, or a call, at the wrong moment of the round
 ├── AbortError                a check failed; ``code`` names it, ``uid`` the peer at fault if any
-└── RoundVoidError            a region of the cohort did not answer; the round yields nothing
+└── RoundVoidError            too few regions answered; the attempt yields nothing
 
 Only an `AbortCode` ever leaves a region: the text of an error stays where it was raised.
 """
@@ -40,7 +40,24 @@ class AbortCode(StrEnum):
     BAD_SIGNATURE = "bad_signature"
     DUPLICATE_KEYS = "duplicate_keys"
     TOO_FEW_KEYS = "too_few_keys"
+    LEDGER_BEHIND = "ledger_behind"
+    ROSTER_MISMATCH = "roster_mismatch"
+    BAD_BOX = "bad_box"
+    BAD_SHARE = "bad_share"
+    WRONG_DEALING = "wrong_dealing"
+    BAD_ESCROW = "bad_escrow"
+    SEED_MISMATCH = "seed_mismatch"
+    TOO_FEW_SHARES = "too_few_shares"
+    BAD_MEMBERS = "bad_members"
     BAD_BASE = "bad_base"
+    BAD_SURVIVORS = "bad_survivors"
+    UNKNOWN_SURVIVOR = "unknown_survivor"
+    TOO_FEW_SURVIVORS = "too_few_survivors"
+    BAD_CHECKPOINT = "bad_checkpoint"
+    DIFFERENCING = "differencing"
+    ALREADY_REVEALED = "already_revealed"
+    TOO_FEW_CONSENTS = "too_few_consents"
+    BAD_TRANSCRIPT = "bad_transcript"
     BAD_LENGTH = "bad_length"
     BAD_DIGEST = "bad_digest"
     NONFINITE_INPUT = "nonfinite_input"
@@ -88,17 +105,18 @@ class AbortError(ProtocolError):
 
 
 class RoundVoidError(ProtocolError):
-    """Regions of the cohort did not answer; without them the masks do not cancel.
+    """Too few regions answered; what came is useless without them.
 
     Attributes:
-        missing: Their names, ascending.
+        missing: Names of those that did not, ascending.
     """
 
     code = AbortCode.ROUND_VOID
 
-    def __init__(self, *, missing: tuple[str, ...], phase: str) -> None:
+    def __init__(self, *, missing: tuple[str, ...], phase: str, least: int, came: int) -> None:
         super().__init__(
-            f"the round is void: it needs every region of the cohort, and no {phase} came from "
-            f"{', '.join(missing)}; start another attempt when they are back"
+            f"the attempt is void: expected at least {least} regions to send their {phase}, got "
+            f"{came}; none came from {', '.join(missing) or 'those that were left out'}; start "
+            "another attempt when they are back"
         )
         self.missing = missing

@@ -4,6 +4,10 @@ Region u sends round(w_u · clip(Δ, ±bound) / step) with step = bound · max(w
 down at random so that the mean is kept. The decoded sum is then the weighted mean Σ w_u Δ_u
 itself, up to one step for each region. Because qmax · n < 2**(bits - 1), no sum wraps.
 
+With a rotation seed, Δ is rotated first, each block by itself, and the sum is rotated back: bounds
+are then bounds on rotated coordinates, and no rotated piece has more than one. A vector is read in
+slices, so what is needed beside it does not grow with it.
+
 Values beyond the bound are clipped. In local differential privacy the noise is already in them,
 so clipping and rounding are post-processing and cost no ε.
 """
@@ -14,7 +18,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +26,14 @@ from numpy.typing import NDArray
 from protocol.errors import AbortCode, AbortError, MalformedMessageError
 from protocol.keystream import Keystream
 from protocol.masks import Words, word_type
+from protocol.rotation import Rotation
 from protocol.wire import MAX_BLOCKS, MAX_DIM, require_range
 
 Delta: TypeAlias = "NDArray[np.float32] | NDArray[np.float64]"
 
-_SLICE = 1 << 15  # values at a time: float64 and their random words stay in the cache
+_SLICE = 1 << 15  # values at a time, whole rotated pieces: they and their scratch stay in the cache
+_MAX_BOUND = 2.0**64  # and its inverse: beyond, a scale in float32 could leave its range
+_CHANCE_BITS = 16  # of randomness for each value; the bias is at most 2**-16 of a step
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +42,8 @@ class Block:
 
     Attributes:
         length: Number of coordinates, >= 1.
-        bound: Largest magnitude of an unweighted delta that is sent unclipped; finite, > 0.
+        bound: Largest magnitude of an unweighted delta that is sent unclipped, after the rotation
+            if there is one; finite, > 0.
     """
 
     length: int
@@ -108,61 +116,84 @@ class Encoded:
 
 
 def encode(
-    delta: Delta, *, encoding: Encoding, weights: Sequence[Fraction], me: int, rounding_key: bytes
+    delta: Delta,
+    *,
+    encoding: Encoding,
+    weights: Sequence[Fraction],
+    me: int,
+    rounding_key: bytes,
+    rotation_seed: bytes = b"",
+    out: Words | None = None,
 ) -> Encoded:
     """Return a region's weighted delta as words.
 
-    Guarantees: each word is within one step of the clipped, weighted value, unbiased up to
-    2**-32 of a step, and at most qmax in magnitude.
+    Guarantees: each word is at most qmax in magnitude and stands within one step of the clipped,
+    weighted value, unbiased up to 2**-16 of a step; words of 16 bits are made in float32, which
+    adds at most 2**-6 of a step to both.
 
     Args:
-        delta: The unweighted delta, shape (d,); not changed.
+        delta: The unweighted delta, shape (d,); not changed, unless ``out`` lies in its memory.
         encoding: The round's encoding.
         weights: The cohort's weights, in cohort order.
         me: This region's position in the cohort.
         rounding_key: 32 secret bytes, used once: they decide what is rounded up.
+        rotation_seed: 32 public bytes, the same for every region; empty means no rotation.
+        out: Where to write, shape (d,), contiguous, of ``word_type(bits)``. It may be the first
+            d words of a contiguous delta's own memory, as ``delta.view("<u4")`` is: the delta is
+            then destroyed, also if this raises.
 
     Raises:
         AbortError: ``bad_length`` if the delta has another shape, ``nonfinite_input`` if it
-            holds a NaN or an infinity.
+            holds a NaN or an infinity, ``bad_encoding`` if a bound is not in [2**-64, 2**64].
+        ValueError: If ``out`` does not fit, or lies elsewhere in the delta's memory, or a key or
+            seed has another size.
     """
-    if delta.shape != (encoding.dim,):
-        raise AbortError(
-            AbortCode.BAD_LENGTH,
-            f"expected a delta of shape ({encoding.dim},), got {delta.shape}",
-        )
-    words: Words = np.empty(encoding.dim, word_type(encoding.bits))
-    stream = Keystream(rounding_key)
+    _check_delta(delta, encoding)
+    words = _output(delta, encoding, out)
+    rounding = _Rounding(rounding_key, encoding.bits)
+    rotation = Rotation(rotation_seed) if rotation_seed else None
+    turned, spare = np.empty((2, min(_SLICE, delta.size)), delta.dtype)
     saturated, start = 0, 0
     for block, step in encoding.steps(weights):
-        scale = float(weights[me] / step)
+        scale = rounding.scale(block.bound, top=encoding.qmax, value=float(weights[me] / step))
         for low in range(start, start + block.length, _SLICE):
             part = slice(low, min(low + _SLICE, start + block.length))
-            values = delta[part].astype(np.float64)
-            saturated += _clip(values, block.bound)
-            values *= scale
-            _store(_round(values, stream), words[part], encoding.qmax)
+            values: NDArray[Any] = delta[part]
+            if rotation is not None:
+                np.copyto(turned[: values.size], values)
+                values = turned[: values.size]
+                rotation.forward(values)
+            beyond, values = _clip(values, block.bound, spare)
+            saturated += beyond
+            rounding.store(values, scale, words[part])
         start += block.length
     return Encoded(words, saturated)
 
 
 def decode_sum(
-    words: Words, *, encoding: Encoding, weights: Sequence[Fraction]
+    words: Words,
+    *,
+    encoding: Encoding,
+    weights: Sequence[Fraction],
+    rotation_seed: bytes = b"",
 ) -> NDArray[np.float64]:
     """Return the weighted mean that the sum of the cohort's words stands for.
 
-    The same bits on both sides: one exact step for each block, rounded once to float64.
+    Guarantees: the same bits on every machine. The rotation back is exact on integers; each value
+    is then rounded by elementwise products alone.
 
     Args:
         words: The sum modulo 2**bits, shape (d,), of ``word_type(bits)``; not changed.
         encoding: The round's encoding.
         weights: The cohort's weights.
+        rotation_seed: The seed that the regions encoded with.
 
     Returns:
         Shape (d,).
 
     Raises:
         AbortError: ``bad_length`` if the sum has another shape or type.
+        ValueError: If the seed is neither empty nor of 32 bytes.
     """
     if words.shape != (encoding.dim,) or words.dtype != word_type(encoding.bits):
         raise AbortError(
@@ -171,38 +202,105 @@ def decode_sum(
             f"{8 * words.dtype.itemsize}",
         )
     mean = words.view(words.dtype.str.replace("u", "i")).astype(np.float64)
+    rotation = Rotation(rotation_seed) if rotation_seed else None
     start = 0
     for block, step in encoding.steps(weights):
-        mean[start : start + block.length] *= float(step)
+        values = mean[start : start + block.length]
+        if rotation is not None:
+            rotation.backward(values)
+        values *= float(step)
         start += block.length
     return mean
 
 
-def _clip(values: NDArray[np.float64], bound: float) -> int:
-    """Clip ``values`` in place; return how many were beyond the bound."""
-    if not np.isfinite(values).all():
+def _check_delta(delta: Delta, encoding: Encoding) -> None:
+    if delta.shape != (encoding.dim,):
+        raise AbortError(
+            AbortCode.BAD_LENGTH,
+            f"expected a delta of shape ({encoding.dim},), got {delta.shape}",
+        )
+    for block in encoding.blocks:
+        if not 1 / _MAX_BOUND <= block.bound <= _MAX_BOUND:
+            raise AbortError(
+                AbortCode.BAD_ENCODING,
+                f"expected bounds in [2**-64, 2**64], got {block.bound}; change the plan's unit",
+            )
+
+
+def _output(delta: Delta, encoding: Encoding, out: Words | None) -> Words:
+    """Return ``out`` if each slice can be written once it was read, or new words."""
+    dtype = word_type(encoding.bits)
+    if out is None:
+        return np.empty(encoding.dim, dtype)
+    if out.shape != delta.shape or out.dtype != dtype or not out.flags.c_contiguous:
+        raise ValueError(f"expected an output of {encoding.dim} contiguous words of {dtype}")
+    same_start = out.ctypes.data == delta.ctypes.data and delta.flags.c_contiguous
+    if np.may_share_memory(out, delta) and not same_start:
+        raise ValueError(
+            "expected an output apart from the delta, or one that starts where it does"
+        )
+    return out
+
+
+def _clip(values: NDArray[Any], bound: float, spare: NDArray[Any]) -> tuple[int, NDArray[Any]]:
+    """Return how many values were beyond the bound, and the values clipped to it."""
+    low, high = float(values.min()), float(values.max())  # a NaN shows in both
+    if not (math.isfinite(low) and math.isfinite(high)):
         raise AbortError(
             AbortCode.NONFINITE_INPUT,
             "expected a finite delta, got a NaN or an infinity; nothing was sent: look at the "
             "local training",
         )
-    beyond = int(np.count_nonzero(np.abs(values) > bound))
-    if beyond:
-        np.clip(values, -bound, bound, out=values)
-    return beyond
+    if -bound <= low and high <= bound:
+        return 0, values
+    limit = values.dtype.type(bound)
+    if float(limit) > bound:  # float32: the largest one that is not beyond
+        limit = np.nextafter(limit, values.dtype.type(0))
+    clipped = np.clip(values, -limit, limit, out=spare[: values.size])
+    return int(np.count_nonzero(clipped != values)), clipped
 
 
-def _round(values: NDArray[np.float64], stream: Keystream) -> NDArray[np.float64]:
-    """Round up with a chance equal to the fraction, else down."""
-    uniform = np.empty(values.size, np.uint32)
-    stream.fill(uniform.view(np.uint8))
-    floor = np.floor(values)
-    fraction = values - floor
-    floor += uniform < fraction * 2.0**32
-    return floor
+class _Rounding:
+    """Rounds slices up with a chance equal to the fraction, else down.
 
+    Words of 16 bits: x · 2**16 as an integer of 32 bits, towards zero, plus a random number below
+    2**16, without the lower half. Words of 32 bits: the floor of x plus that number over 2**16, in
+    float64.
+    """
 
-def _store(rounded: NDArray[np.float64], out: Words, qmax: int) -> None:
-    """Write integers as words modulo 2**bits."""
-    np.clip(rounded, -qmax, qmax, out=rounded)  # the scale is a float: it may exceed by one ulp
-    out[...] = rounded.astype(np.int64).astype(out.dtype)
+    def __init__(self, key: bytes, bits: int) -> None:
+        self._stream = Keystream(key)
+        self._narrow = bits == 16
+        self._real: type[np.float32 | np.float64] = np.float32 if self._narrow else np.float64
+        self._values: NDArray[Any] = np.empty(_SLICE, self._real)
+        self._chances: NDArray[np.uint16] = np.empty(_SLICE, "<u2")
+        self._raised: NDArray[Any] = np.empty(_SLICE, np.int32 if self._narrow else np.float64)
+        self._integers = np.empty(_SLICE if self._narrow else 0, np.int32)
+
+    def scale(self, bound: float, *, top: int, value: float) -> float:
+        """Return ``value``, or a few ulps less: no value within the bound may pass ``top``."""
+        unit = 1 << _CHANCE_BITS if self._narrow else 1
+        limit, scale = self._real(bound), self._real(value * unit)
+        while float(limit * scale) > top * unit:
+            scale = np.nextafter(scale, self._real(0))
+        return float(scale)
+
+    def store(self, values: NDArray[Any], scale: float, out: Words) -> None:
+        """Write ``values · scale``, rounded, as words modulo 2**bits."""
+        size = values.size
+        scaled, chances, raised = self._values[:size], self._chances[:size], self._raised[:size]
+        self._stream.fill(chances.view(np.uint8))
+        np.copyto(raised, chances)
+        np.copyto(scaled, values, casting="same_kind")
+        scaled *= scale
+        if self._narrow:
+            integers = self._integers[:size]
+            np.copyto(integers, scaled, casting="unsafe")
+            integers += raised
+            integers >>= _CHANCE_BITS
+            np.copyto(out, integers, casting="unsafe")
+        else:
+            raised *= 2.0**-_CHANCE_BITS
+            scaled += raised
+            np.floor(scaled, out=scaled)
+            np.copyto(out.view("<i4"), scaled, casting="unsafe")

@@ -7,7 +7,8 @@ lacks one of its seeds, and the sum of the cohort's vectors carries no mask at a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeAlias
 
 import numpy as np
@@ -23,7 +24,7 @@ def word_type(bits: int) -> np.dtype[np.uint16] | np.dtype[np.uint32]:
     return np.dtype("<u2") if bits == 16 else np.dtype("<u4")
 
 
-def words_from_bytes(data: bytes, bits: int) -> Words:
+def words_from_bytes(data: bytes | memoryview, bits: int) -> Words:
     """Return the words that ``data`` holds, a whole number of them, as a read-only view."""
     if bits == 16:
         return np.frombuffer(data, np.dtype("<u2"))
@@ -35,36 +36,57 @@ def bytes_of(words: Words) -> memoryview:
     return words.view(np.uint8).data
 
 
-def add_masks(words: Words, *, me: int, seeds: Mapping[int, bytes]) -> None:
-    """Add this region's masks to ``words``, in place.
+def apply_masks(
+    words: Words, *, add: Sequence[bytes], subtract: Sequence[bytes], threads: int = 1
+) -> None:
+    """Add and subtract the streams of seeds, in place, word by word modulo 2**bits.
 
-    Guarantees, for parties that share one seed per pair:
+    Guarantees, for parties that share one seed per pair, added by one and subtracted by the other:
       - the sum of all masked vectors is the sum of the inputs, modulo 2**bits;
       - to whoever lacks one of the seeds, the result looks uniform (AES-256 as a PRF).
     A seed serves one vector: a second one would show the difference of the two.
 
     Args:
         words: Shape (d,), contiguous, of ``word_type(16)`` or ``word_type(32)``.
-        me: This region's position in the cohort.
-        seeds: The seed, 32 bytes, shared with each other region, by its position.
+        add: Seeds, 32 bytes each, whose streams are added.
+        subtract: Seeds whose streams are subtracted.
+        threads: How many ranges of the vector are worked on at once; the result is the same.
 
     Raises:
-        ValueError: If ``seeds`` has one for ``me``, or a seed has another size than 32 bytes.
+        ValueError: If a seed occurs twice or has another size than 32 bytes, or ``threads`` < 1.
     """
-    if me in seeds or any(len(seed) != 32 for seed in seeds.values()):
-        raise ValueError("expected a seed of 32 bytes for every position but one's own")
-    streams = [(peer > me, Keystream(mask_key(seed))) for peer, seed in sorted(seeds.items())]
+    seeds = (*add, *subtract)
+    if any(len(seed) != 32 for seed in seeds) or len(set(seeds)) != len(seeds):
+        raise ValueError("expected a seed of 32 bytes for each mask, and no seed twice")
+    if threads < 1:
+        raise ValueError(f"expected at least one thread, got {threads}")
+    masks: list[tuple[np.ufunc, bytes]] = [(np.add, mask_key(seed)) for seed in add]
+    masks.extend((np.subtract, mask_key(seed)) for seed in subtract)
+    block = BLOCK_BYTES // words.dtype.itemsize
+    share = -(-words.size // (block * threads)) * block or block  # whole blocks for each thread
+    parts = [(start, words[start : start + share]) for start in range(0, words.size, share)]
+    if len(parts) < 2:
+        for start, part in parts:
+            _apply(part, masks, start)
+        return
+    with ThreadPoolExecutor(len(parts)) as pool:  # AES and numpy release the interpreter's lock
+        for done in [pool.submit(_apply, part, masks, start) for start, part in parts]:
+            done.result()
+
+
+def _apply(words: Words, masks: Sequence[tuple[np.ufunc, bytes]], start: int) -> None:
+    """Apply masks to ``words``, which begin at word ``start`` of the vector."""
+    offset = start * words.dtype.itemsize
+    streams = [(combine, Keystream(key, start=offset)) for combine, key in masks]
     block = BLOCK_BYTES // words.dtype.itemsize
     pad = np.empty(min(block, words.size), words.dtype)
-    for start in range(0, words.size, block):
-        part = words[start : start + block]
+    for low in range(0, words.size, block):
+        part = words[low : low + block]
         here = pad[: part.size]
-        for add, stream in streams:
-            stream.fill(here.view(np.uint8))
-            if add:
-                np.add(part, here, out=part)
-            else:
-                np.subtract(part, here, out=part)
+        data = here.view(np.uint8)
+        for combine, stream in streams:
+            stream.fill(data)
+            combine(part, here, part)
 
 
 def mask_key(seed: bytes) -> bytes:

@@ -1,18 +1,19 @@
-"""The messages of FSA1 that this version speaks: advertise (R0), masked (R3) and what is around.
+"""The messages of FSA1 that carry keys (R0) and vectors (R3), and what is around them.
 
 Each is a frozen value with ``to_bytes`` and ``from_bytes``; reading accepts exactly what writing
 makes, and anything else is a `MalformedMessageError`. Reading does not check signatures: the
 roles do, with the keys of the registry. Bonawitz et al. 2017, figure 4, gives the rounds.
+Shares (R1, R2) are in ``share_messages``, consent and unmasking (R4, R5) in ``unmask_messages``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass
+from typing import ClassVar, Self
 
 from protocol.encoding import tagged_hash
 from protocol.errors import AbortCode, MalformedMessageError
-from protocol.identity import Identity, verify
+from protocol.signed import Signed, read_signature
 from protocol.wire import (
     HASH_BYTES,
     KEM_KEY_BYTES,
@@ -20,7 +21,6 @@ from protocol.wire import (
     MAX_CHECKPOINT_BYTES,
     MAX_REGIONS,
     MAX_VECTOR_BYTES,
-    SIGNATURE_BYTES,
     UID_BYTES,
     Kind,
     Reader,
@@ -31,8 +31,8 @@ from protocol.wire import (
     require_size,
 )
 
-_NO_SIGNATURE = bytes(SIGNATURE_BYTES)
-MAX_ADVERT_BYTES = 2048 + MAX_REGIONS * (UID_BYTES + 4 + MAX_CHECKPOINT_BYTES)
+MAX_CHECKPOINTS_BYTES = MAX_REGIONS * (UID_BYTES + 4 + MAX_CHECKPOINT_BYTES)
+MAX_ADVERT_BYTES = 2048 + MAX_CHECKPOINTS_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Advertise:
+class Advertise(Signed):
     """R0, region → all: my keys for this round.
 
     Attributes:
@@ -65,45 +65,23 @@ class Advertise:
         signature: Ed25519 by the sender's identity over all of the above.
     """
 
+    LABEL: ClassVar[str] = "advertise"
+
     context: bytes
-    uid: bytes
     x25519_key: bytes
     kem_key: bytes = b""
     checkpoints: tuple[Checkpoint, ...] = ()
-    signature: bytes = _NO_SIGNATURE
 
     def __post_init__(self) -> None:
         require_size("a context", self.context, HASH_BYTES)
-        require_size("an identifier", self.uid, UID_BYTES)
+        self._check_signer()
         require_size("an X25519 key", self.x25519_key, KEY_BYTES)
         require_size("a KEM key", self.kem_key, 0, KEM_KEY_BYTES)
         require_ascending(tuple(checkpoint.uid for checkpoint in self.checkpoints))
-        require_size("a signature", self.signature, SIGNATURE_BYTES)
 
-    def signed_by(self, identity: Identity) -> Self:
-        """Return this message with the signature of ``identity``."""
-        body = self._body()
-        signature = identity.sign("advertise", context=self.context, uid=self.uid, body=body)
-        return replace(self, signature=signature)
-
-    def verify(self, identity_key: bytes) -> None:
-        """Check the signature.
-
-        Raises:
-            AbortError: ``bad_signature``, with the uid, if it is not by ``identity_key``.
-        """
-        verify(
-            identity_key,
-            self.signature,
-            "advertise",
-            context=self.context,
-            uid=self.uid,
-            body=self._body(),
-        )
-
-    def to_bytes(self) -> bytes:
-        """Return the canonical bytes."""
-        return self._body() + self.signature
+    def scope(self) -> bytes:
+        """Return the context."""
+        return self.context
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
@@ -120,8 +98,7 @@ class Advertise:
             Checkpoint(reader.raw(UID_BYTES), reader.blob(most=MAX_CHECKPOINT_BYTES))
             for _ in range(count)
         )
-        signature = reader.raw(SIGNATURE_BYTES)
-        reader.end()
+        signature = read_signature(reader)
         return cls(
             context=context,
             uid=uid,
@@ -131,7 +108,8 @@ class Advertise:
             signature=signature,
         )
 
-    def _body(self) -> bytes:
+    def body(self) -> bytes:
+        """Return the canonical bytes without the signature."""
         writer = Writer(Kind.ADVERTISE).raw(self.context).raw(self.uid)
         writer.raw(self.x25519_key).blob(self.kem_key)
         writer.integer(len(self.checkpoints), size=2)
@@ -187,7 +165,7 @@ class Roster:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Masked:
+class Masked(Signed):
     """R3, region → server: the masked vector, which follows in chunks of 4 MiB.
 
     Attributes:
@@ -200,17 +178,17 @@ class Masked:
         signature: Ed25519 by the sender's identity over all of the above.
     """
 
+    LABEL: ClassVar[str] = "masked"
+
     context: bytes
-    uid: bytes
     base: tuple[bytes, ...]
     size_bytes: int
     chunk_hashes: tuple[bytes, ...]
     checkpoint: bytes = b""
-    signature: bytes = _NO_SIGNATURE
 
     def __post_init__(self) -> None:
         require_size("a context", self.context, HASH_BYTES)
-        require_size("an identifier", self.uid, UID_BYTES)
+        self._check_signer()
         require_ascending(self.base)
         require_range("a vector's bytes", self.size_bytes, least=1, most=MAX_VECTOR_BYTES)
         count = chunk_count(self.size_bytes)
@@ -218,32 +196,10 @@ class Masked:
         for digest in self.chunk_hashes:
             require_size("a chunk's hash", digest, HASH_BYTES)
         require_range("a checkpoint's bytes", len(self.checkpoint), most=MAX_CHECKPOINT_BYTES)
-        require_size("a signature", self.signature, SIGNATURE_BYTES)
 
-    def signed_by(self, identity: Identity) -> Self:
-        """Return this message with the signature of ``identity``."""
-        body = self._body()
-        signature = identity.sign("masked", context=self.context, uid=self.uid, body=body)
-        return replace(self, signature=signature)
-
-    def verify(self, identity_key: bytes) -> None:
-        """Check the signature.
-
-        Raises:
-            AbortError: ``bad_signature``, with the uid, if it is not by ``identity_key``.
-        """
-        verify(
-            identity_key,
-            self.signature,
-            "masked",
-            context=self.context,
-            uid=self.uid,
-            body=self._body(),
-        )
-
-    def to_bytes(self) -> bytes:
-        """Return the canonical bytes."""
-        return self._body() + self.signature
+    def scope(self) -> bytes:
+        """Return the context."""
+        return self.context
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
@@ -257,8 +213,7 @@ class Masked:
         size_bytes = reader.integer(size=8, most=MAX_VECTOR_BYTES)
         digests = reader.raw(chunk_count(size_bytes) * HASH_BYTES)
         checkpoint = reader.blob(most=MAX_CHECKPOINT_BYTES)
-        signature = reader.raw(SIGNATURE_BYTES)
-        reader.end()
+        signature = read_signature(reader)
         return cls(
             context=context,
             uid=uid,
@@ -271,7 +226,8 @@ class Masked:
             signature=signature,
         )
 
-    def _body(self) -> bytes:
+    def body(self) -> bytes:
+        """Return the canonical bytes without the signature."""
         writer = Writer(Kind.MASKED).raw(self.context).raw(self.uid).uids(self.base)
         writer.integer(self.size_bytes, size=8).raw(b"".join(self.chunk_hashes))
         return writer.blob(self.checkpoint).bytes()
@@ -321,6 +277,44 @@ class Pending:
             MalformedMessageError: For any other bytes; nothing else is ever raised.
         """
         return cls(_only_context(data, Kind.PENDING))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behind:
+    """Region → server: I missed sums; send them from this round on, then start again.
+
+    Attributes:
+        plan_hash: The plan, 32 bytes.
+        uid: The sender, 16 bytes.
+        round_: The first round whose sum it has not; below 2**32.
+    """
+
+    plan_hash: bytes
+    uid: bytes
+    round_: int
+
+    def __post_init__(self) -> None:
+        require_size("a plan's hash", self.plan_hash, HASH_BYTES)
+        require_size("an identifier", self.uid, UID_BYTES)
+        require_range("a round", self.round_, most=(1 << 32) - 1)
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical bytes."""
+        writer = Writer(Kind.BEHIND).raw(self.plan_hash).raw(self.uid)
+        return writer.integer(self.round_, size=4).bytes()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Read canonical bytes.
+
+        Raises:
+            MalformedMessageError: For any other bytes; nothing else is ever raised.
+        """
+        reader = Reader(data, Kind.BEHIND)
+        plan_hash, uid = reader.raw(HASH_BYTES), reader.raw(UID_BYTES)
+        round_ = reader.integer(size=4)
+        reader.end()
+        return cls(plan_hash=plan_hash, uid=uid, round_=round_)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

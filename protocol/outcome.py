@@ -69,16 +69,11 @@ class Outcome:
         signature = server.sign("outcome", context=self.context, uid=SERVER_UID, body=body)
         return replace(self, signature=signature)
 
-    def verify(self, words: bytes, registry: Registry, context: bytes) -> None:
-        """Check that the server published exactly ``words`` for the round ``context``.
-
-        Args:
-            words: The sum's bytes, as received.
-            registry: Where the server's key is.
-            context: The round that was asked for, 32 bytes.
+    def check_signature(self, registry: Registry, context: bytes) -> None:
+        """Check that the server published this outcome for the round ``context``.
 
         Raises:
-            AbortError: ``wrong_context``, ``bad_signature``, ``bad_length`` or ``bad_digest``.
+            AbortError: ``wrong_context`` or ``bad_signature``.
         """
         if self.context != context:
             raise AbortError(
@@ -93,14 +88,41 @@ class Outcome:
             uid=SERVER_UID,
             body=self._body(),
         )
-        if len(words) != self.size_bytes:
+
+    def mean(self, words: bytes, *, config: RoundConfig) -> NDArray[np.float64]:
+        """Return the weighted mean delta over the survivors: Σ w·Δ / Σ w, both over them.
+
+        Args:
+            words: The sum's bytes, as received.
+            config: The round.
+
+        Returns:
+            Shape (d,).
+
+        Raises:
+            AbortError: ``bad_length`` or ``bad_digest`` if they are not the words that this
+                outcome is about, ``bad_survivors`` for survivors that are not in the cohort.
+        """
+        if not len(words) == self.size_bytes == config.encoding.size_bytes:
             raise AbortError(
-                AbortCode.BAD_LENGTH, f"expected {self.size_bytes} bytes, got {len(words)}"
+                AbortCode.BAD_LENGTH,
+                f"expected {config.encoding.size_bytes} bytes, got {len(words)}",
             )
         if hashlib.sha256(words).digest() != self.sum_sha256:
             raise AbortError(
                 AbortCode.BAD_DIGEST, "the sum's bytes are not those that the server signed"
             )
+        weights = dict(zip(config.cohort, config.weights, strict=True))
+        if not self.survivors or not set(self.survivors) <= weights.keys():
+            raise AbortError(AbortCode.BAD_SURVIVORS, "expected survivors of the cohort")
+        mean = decode_sum(
+            words_from_bytes(words, config.encoding.bits),
+            encoding=config.encoding,
+            weights=config.weights,
+            rotation_seed=config.rotation_seed,
+        )
+        present = sum(weights[uid] for uid in self.survivors)
+        return mean if present == 1 else mean / float(present)
 
     def to_bytes(self) -> bytes:
         """Return the canonical bytes."""
@@ -129,39 +151,3 @@ class Outcome:
     def _body(self) -> bytes:
         writer = Writer(Kind.OUTCOME).raw(self.context).uids(self.survivors)
         return writer.integer(self.size_bytes, size=8).raw(self.sum_sha256).bytes()
-
-
-def published_mean(
-    outcome: bytes, words: bytes, *, config: RoundConfig, registry: Registry
-) -> NDArray[np.float64]:
-    """Return the weighted mean delta that the server published for a round.
-
-    Args:
-        outcome: The `Outcome` message, as received.
-        words: The bytes that followed it.
-        config: The round.
-        registry: Where the server's key is.
-
-    Returns:
-        Shape (d,).
-
-    Raises:
-        MalformedMessageError: If ``outcome`` is not one.
-        AbortError: As `Outcome.verify`; ``bad_cohort`` if the sum is not over the whole cohort,
-            ``bad_length`` if it has not d words.
-    """
-    message = Outcome.from_bytes(outcome)
-    message.verify(words, registry, config.context())
-    if message.survivors != config.cohort:
-        raise AbortError(
-            AbortCode.BAD_COHORT,
-            f"expected the sum over all {len(config.cohort)} regions of the cohort, got one over "
-            f"{len(message.survivors)}",
-        )
-    if len(words) != config.encoding.size_bytes:
-        raise AbortError(
-            AbortCode.BAD_LENGTH,
-            f"expected {config.encoding.size_bytes} bytes, got {len(words)}",
-        )
-    total = words_from_bytes(words, config.encoding.bits)
-    return decode_sum(total, encoding=config.encoding, weights=config.weights)

@@ -8,7 +8,7 @@ Pasquini et al. 2022, on regions that are shown different models).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -19,6 +19,8 @@ from protocol.history import History
 from protocol.identity import Registry
 
 LEAST_COHORT = 3  # in a cohort of two each region reads the other's delta off the sum
+LEAST_HONEST = 3  # regions that are no colluders, in whatever the server can learn the sum of
+_CLOSED_SET_FREE = 9  # above it no closed set of survivors can avoid every consenter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +34,16 @@ class RegionPolicy:
         layout_hash: Its own layout of the trained tensors, 32 bytes.
         encoding: The plan's encoding.
         weights: The plan's weights by uid: these regions are the cohort, no more and no fewer.
+        threshold: The plan's number of regions that unmask a sum.
+        min_survivors: The plan's smallest number of regions in a sum.
+        rotation_seed: What the plan's rotation is made from, 32 bytes; empty without rotation.
         min_cohort: Fewest regions in a round, >= 3; below the default each pair of colluders is
             closer to a third region's delta, so lower it on purpose.
         assumed_colluders: How many regions may share what they know with the server. At least
             this many and three more must weigh a quarter of the heaviest or more.
         max_weight: Largest share of one region.
+        differencing: Whether sums that would isolate a few regions, together with those of other
+            rounds, are refused. Without it only each region's own noise protects it there.
         kems: Key agreements that the region accepts.
         recoveries: What may happen when a region is lost.
         max_deadline_s: Longest wait of one step that it accepts.
@@ -48,11 +55,15 @@ class RegionPolicy:
     layout_hash: bytes
     encoding: Encoding
     weights: Mapping[bytes, Fraction]
+    threshold: int
+    min_survivors: int
+    rotation_seed: bytes = b""
     min_cohort: int = 5
     assumed_colluders: int = 0
     max_weight: Fraction = Fraction(1, 2)
-    kems: frozenset[Kem] = frozenset({Kem.X25519, Kem.X25519_ML_KEM_768})
-    recoveries: frozenset[Recovery] = frozenset({Recovery.NONE})
+    differencing: bool = True
+    kems: frozenset[Kem] = frozenset({Kem.X25519_ML_KEM_768})
+    recoveries: frozenset[Recovery] = frozenset({Recovery.SHARES})
     max_deadline_s: int = 7 * 24 * 3600
 
     def __post_init__(self) -> None:
@@ -91,6 +102,12 @@ def check_config(
     _check_artifacts(config, policy)
     _check_cohort(config, policy, me, now)
     check_threshold(config)
+    _require(
+        (config.threshold, config.min_survivors) == (policy.threshold, policy.min_survivors),
+        AbortCode.BAD_THRESHOLD,
+        f"expected the approved plan's threshold {policy.threshold} and {policy.min_survivors} "
+        f"survivors, got {config.threshold} and {config.min_survivors}",
+    )
     _check_weights(config, policy)
     _check_encoding(config, policy)
     _check_modes(config, policy)
@@ -100,15 +117,15 @@ def check_supported(config: RoundConfig) -> None:
     """Check that this version can run the round.
 
     Raises:
-        AbortError: ``unsupported`` for the hybrid key agreement, for recovery and for rotation;
+        AbortError: ``unsupported`` for a round that does not survive the loss of a region,
             ``bad_noise`` for distributed noise.
     """
-    for unsupported, what in (
-        (config.kem is not Kem.X25519, f"the key agreement {config.kem}"),
-        (config.recovery is not Recovery.NONE, f"the recovery {config.recovery!r}"),
-        (config.rotation_seed != b"", "rotation before encoding"),
-    ):
-        _require(not unsupported, AbortCode.UNSUPPORTED, f"{what} is not in this version")
+    _require(
+        config.recovery is Recovery.SHARES,
+        AbortCode.UNSUPPORTED,
+        f"expected the recovery {Recovery.SHARES!r}, got {config.recovery!r}; it is not in this "
+        "version",
+    )
     _require(
         config.noise_sigma == 0,
         AbortCode.BAD_NOISE,
@@ -119,27 +136,51 @@ def check_supported(config: RoundConfig) -> None:
 def check_threshold(config: RoundConfig) -> None:
     """Check threshold and survivors against the size of the cohort.
 
+    Two lists of survivors cannot both get a threshold of honest consents, because
+    2 · threshold > regions + colluders; and every sum has at least three honest regions.
+
     Raises:
         AbortError: ``bad_threshold``.
     """
-    count, threshold = len(config.cohort), config.threshold
+    count, threshold, colluders = len(config.cohort), config.threshold, config.assumed_colluders
     least = 2 * count // 3 + 1
-    sound = least <= threshold <= count and 2 * threshold > count + config.assumed_colluders
     _require(
-        sound and threshold <= config.min_survivors <= count,
+        least <= threshold <= config.min_survivors <= count and 2 * threshold > count + colluders,
         AbortCode.BAD_THRESHOLD,
         f"expected {least} <= threshold <= min_survivors <= {count} and a threshold above half of "
-        f"the regions and {config.assumed_colluders} colluders, got {threshold} and "
-        f"{config.min_survivors}",
+        f"the regions and {colluders} colluders, got {threshold} and {config.min_survivors}",
     )
-    if config.recovery is Recovery.NONE:
-        _require(
-            threshold == config.min_survivors == config.min_cohort == count,
-            AbortCode.BAD_THRESHOLD,
-            f"without recovery every region must answer: expected {count} for threshold, "
-            f"min_survivors and min_cohort, got {threshold}, {config.min_survivors} and "
-            f"{config.min_cohort}",
-        )
+    _require(
+        threshold <= config.min_cohort <= count
+        and config.min_survivors >= colluders + LEAST_HONEST,
+        AbortCode.BAD_THRESHOLD,
+        f"expected {threshold} <= min_cohort <= {count} and min_survivors >= "
+        f"{colluders + LEAST_HONEST}, got {config.min_cohort} and {config.min_survivors}",
+    )
+
+
+def least_consents(config: RoundConfig, *, survivors: int) -> int:
+    """Return how many of so many survivors must consent to a list before anybody unmasks it.
+
+    Up to nine regions it is all of them: a survivor who never saw the list could otherwise be in
+    a set that shares masks with itself only.
+    """
+    return survivors if len(config.cohort) <= _CLOSED_SET_FREE else config.threshold
+
+
+def check_heavy(weights: Sequence[Fraction], *, colluders: int) -> None:
+    """Check that no few regions weigh so much that the others hardly hide them.
+
+    Raises:
+        AbortError: ``bad_weights``.
+    """
+    heavy, needed = sum(4 * weight >= max(weights) for weight in weights), colluders + LEAST_HONEST
+    _require(
+        heavy >= needed,
+        AbortCode.BAD_WEIGHTS,
+        f"expected at least {needed} regions with a quarter of the largest weight or more, got "
+        f"{heavy}",
+    )
 
 
 def _require(holds: bool, code: AbortCode, message: str, *, uid: bytes | None = None) -> None:
@@ -203,15 +244,12 @@ def _check_weights(config: RoundConfig, policy: RegionPolicy) -> None:
     _require(
         config.weights == approved, AbortCode.BAD_WEIGHTS, "expected the approved plan's weights"
     )
-    heaviest = max(config.weights)
-    heavy = sum(4 * weight >= heaviest for weight in config.weights)
-    needed = config.assumed_colluders + 3
     _require(
-        heaviest <= policy.max_weight and heavy >= needed,
+        max(config.weights) <= policy.max_weight,
         AbortCode.BAD_WEIGHTS,
-        f"expected no share above {policy.max_weight} and at least {needed} regions with a "
-        f"quarter of the largest or more, got a largest of {heaviest} and {heavy} such regions",
+        f"expected no share above {policy.max_weight}, got {max(config.weights)}",
     )
+    check_heavy(config.weights, colluders=config.assumed_colluders)
 
 
 def _check_encoding(config: RoundConfig, policy: RegionPolicy) -> None:
@@ -220,6 +258,11 @@ def _check_encoding(config: RoundConfig, policy: RegionPolicy) -> None:
         AbortCode.BAD_ENCODING,
         f"expected the approved plan's encoding of {policy.encoding.dim} coordinates, whose sum "
         "cannot wrap",
+    )
+    _require(
+        config.rotation_seed == policy.rotation_seed,
+        AbortCode.BAD_ENCODING,
+        "expected the rotation that the approved plan gives this round",
     )
 
 

@@ -1,31 +1,40 @@
 """One region's side of one round: bytes in, bytes out, and no secret left behind.
 
-IDLE ─start→ ADVERTISED ─on_roster→ KEYED ─mask→ DONE; any error, and any call in another state,
-leads to ABORTED and drops the keys. There are no partial answers and no second ones: a region
-masks one vector for a context. Bonawitz et al. 2017, figure 4, rounds 0 and 2.
+IDLE ─start→ ADVERTISED ─on_roster→ KEYED ─on_encaps→ DEALT ─on_shares→ ACCEPTED ─mask→ MASKED
+─on_survivors→ CONSENTED ─on_consents→ DONE. Any error, and any call in another state, leads to
+ABORTED and drops the secrets: there are no partial answers and no second ones. A peer's bad
+message costs the others that peer, not the round. Bonawitz et al. 2017, figure 4.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum, auto
 from os import urandom
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
-from protocol.config import Kem, RoundConfig, SignedConfig
-from protocol.errors import AbortCode, AbortError, OutOfOrderError
+from protocol import region_checks as checks
+from protocol.config import RoundConfig, SignedConfig
+from protocol.dealing import Dealt, deal, open_dealing
+from protocol.encoding import enc, tagged_hash
+from protocol.errors import AbortCode, OutOfOrderError, ProtocolError
 from protocol.fixed_point import Delta, encode
-from protocol.history import History
-from protocol.identity import Identity, Registry
-from protocol.keys import RoundKeys
-from protocol.masks import add_masks, bytes_of
+from protocol.history import History, Reveal
+from protocol.identity import Identity
+from protocol.keys import Encapsulated, PairSecret, RoundKeys, encapsulate
+from protocol.masks import apply_masks, bytes_of
 from protocol.messages import Advertise, Masked, Roster
 from protocol.policy import RegionPolicy, check_config
-from protocol.wire import KEM_KEY_BYTES, split_chunks
+from protocol.sealing import DealtShares
+from protocol.share_messages import Accepted, Dealing, Encaps, Members, Parcel
+from protocol.unmask_messages import Consent, RevealedShare, Survivors, Unmask
+from protocol.wire import Chunk, split_chunks
 
 __all__ = ["RegionPolicy", "RegionRound", "State"]
+
+Value = TypeVar("Value")
 
 
 class State(Enum):
@@ -34,6 +43,10 @@ class State(Enum):
     IDLE = auto()
     ADVERTISED = auto()
     KEYED = auto()
+    DEALT = auto()
+    ACCEPTED = auto()
+    MASKED = auto()
+    CONSENTED = auto()
     DONE = auto()
     ABORTED = auto()
 
@@ -47,6 +60,7 @@ class RegionRound:
     Attributes:
         state: Where the round is.
         uid: This region's 16 bytes.
+        faults: Peers whose messages failed a check, and which; they are left out of the masks.
         saturated: Coordinates that ``mask`` clipped; depends on the data, so it stays here.
     """
 
@@ -64,23 +78,35 @@ class RegionRound:
         Args:
             identity: The key that the registry pins for this region.
             policy: What the region accepts.
-            history: What it accepted before.
+            history: What it accepted and revealed before.
             now: Unix time, seconds.
             randomness: Returns so many secret random bytes.
 
         Raises:
             AbortError: ``unknown_region`` if the registry does not know ``identity``.
         """
-        self.uid = _own_uid(policy.registry, identity.public_bytes())
+        self.uid = checks.own_uid(policy.registry, identity.public_bytes())
         self.state = State.IDLE
+        self.faults: dict[bytes, AbortCode] = {}
         self.saturated = 0
         self._identity, self._policy, self._history = identity, policy, history
         self._now, self._randomness = now, randomness
         self._config: RoundConfig | None = None
-        self._context = b""
-        self._advert = b""
+        self._context = self._advert = self._roster_hash = b""
+        self._roster: dict[bytes, Advertise] = {}
+        self._members: tuple[bytes, ...] = ()
+        self._survivors: tuple[bytes, ...] = ()
+        self._survivors_hash = self._payload = self._checkpoint = b""
+        self._forget()
+
+    def _forget(self) -> None:
+        """Drop every secret."""
         self._keys: RoundKeys | None = None
-        self._seeds: dict[int, bytes] = {}
+        self._encapsulated: dict[bytes, Encapsulated] = {}
+        self._pairs: dict[bytes, PairSecret] = {}
+        self._dealt: Dealt | None = None
+        self._own_share: RevealedShare | None = None
+        self._held: dict[bytes, DealtShares] = {}
 
     @property
     def config(self) -> RoundConfig:
@@ -89,9 +115,7 @@ class RegionRound:
         Raises:
             OutOfOrderError: Before ``start`` has accepted one.
         """
-        if self._config is None:
-            raise OutOfOrderError("the round has no configuration yet; call start first")
-        return self._config
+        return _present(self._config)
 
     @property
     def context(self) -> bytes:
@@ -104,7 +128,7 @@ class RegionRound:
         return self._context
 
     def start(self, signed_config: bytes) -> bytes:
-        """Check the round that the server proposes and return this region's advert.
+        """Check the round that the server proposes and return this region's `Advertise`.
 
         Guarantees: the history holds the round before the advert is returned, so a restart
         cannot take it twice.
@@ -130,81 +154,242 @@ class RegionRound:
                 context=context,
             )
             self._config, self._context = config, context
-            self._keys = RoundKeys(self._randomness)
-            advert = Advertise(context=context, uid=self.uid, x25519_key=self._keys.public_bytes())
+            self._keys = RoundKeys(config.kem, self._randomness)
+            advert = Advertise(
+                context=context,
+                uid=self.uid,
+                x25519_key=self._keys.x25519_key(),
+                kem_key=self._keys.kem_key(),
+                checkpoints=self._history.checkpoints(),
+            )
             self._advert = advert.signed_by(self._identity).to_bytes()
             return self._advert
 
-    def on_roster(self, roster: bytes) -> None:
-        """Check everybody's keys and derive the secret shared with each peer.
-
-        Args:
-            roster: A `Roster`, as received.
+    def on_roster(self, roster: bytes) -> bytes:
+        """Check everybody's keys and return a `Parcel` with an `Encaps` for each higher peer.
 
         Raises:
-            MalformedMessageError: If it is not one.
-            AbortError: If a key is missing, changed, doubled, unsigned or of low order.
+            MalformedMessageError: If ``roster`` is not a `Roster`.
+            AbortError: If an advert is missing, changed, doubled or unsigned, or if a peer has
+                seen a later ledger of this region than it has.
             OutOfOrderError: If ``start`` was not the last call.
         """
         with self._step(State.ADVERTISED, State.KEYED):
             message = Roster.from_bytes(roster)
-            self._check_roster(message)
-            keys, self._keys = self._keys, None
-            if keys is None:
-                raise OutOfOrderError("the round's keys are gone; start another round")
-            roster_hash = message.hash()
-            for position, advert in enumerate(message.adverts):
-                if advert.uid != self.uid:
-                    secret = keys.pair_secret(
-                        me=self.uid,
-                        peer=advert.uid,
-                        peer_key=advert.x25519_key,
-                        roster_hash=roster_hash,
-                    )
-                    self._seeds[position] = secret.seed
+            checks.check_roster(
+                message,
+                config=self.config,
+                context=self._context,
+                own_advert=self._advert,
+                me=self.uid,
+                registry=self._policy.registry,
+            )
+            checks.check_not_behind(message, me=self.uid, history=self._history)
+            self._roster = {advert.uid: advert for advert in message.adverts}
+            self._roster_hash = message.hash()
+            items = []
+            for advert in message.adverts:
+                if advert.uid > self.uid:
+                    with self._excluding(advert.uid):
+                        made = encapsulate(advert.kem_key, peer=advert.uid)
+                        self._encapsulated[advert.uid] = made
+                        items.append(self._encaps(advert.uid, made.ciphertext))
+            return Parcel(self._roster_hash, self.uid, tuple(items)).to_bytes()
 
-    def mask(self, delta: Delta, checkpoint: bytes = b"") -> tuple[bytes, tuple[bytes, ...]]:
-        """Return this region's `Masked` message and the masked vector in chunks.
-
-        Guarantees: without the seeds of every peer that is not its accomplice, the server cannot
-        tell the vector from random words; the seeds are dropped before this returns.
+    def on_encaps(self, parcel: bytes) -> bytes:
+        """Agree on a secret with each peer and return this region's `Shares`.
 
         Args:
-            delta: The unweighted, already private delta, shape (d,); not changed.
-            checkpoint: This region's signed ledger checkpoint after the release; may be empty.
+            parcel: A `Parcel` with the `Encaps` of lower peers, as received.
 
         Raises:
-            AbortError: ``bad_length`` or ``nonfinite_input`` if the delta cannot be sent.
-            MalformedMessageError: If the checkpoint is longer than 1024 bytes.
+            MalformedMessageError: If it is not one.
+            AbortError: ``roster_mismatch`` or ``bad_members`` if it is not for this region and
+                round, ``too_few_keys`` if it is left with fewer peers than the threshold needs.
             OutOfOrderError: If ``on_roster`` was not the last call.
         """
-        with self._step(State.KEYED, State.DONE):
-            config, seeds, self._seeds = self.config, self._seeds, {}
-            me = config.cohort.index(self.uid)
+        with self._step(State.KEYED, State.DEALT):
+            keys = _present(self._keys)
+            for peer, message in self._read(parcel, Encaps.from_bytes).items():
+                with self._excluding(peer):
+                    message.verify(self._policy.registry.record(peer).identity_key)
+                    self._encapsulated[peer] = keys.decapsulate(message.ciphertext, peer=peer)
+            for peer, kem in self._encapsulated.items():
+                with self._excluding(peer):
+                    self._pairs[peer] = keys.pair_secret(
+                        me=self.uid,
+                        peer=peer,
+                        peer_key=self._roster[peer].x25519_key,
+                        roster_hash=self._roster_hash,
+                        kem=kem,
+                    )
+            self._keys, self._encapsulated = None, {}
+            checks.check_enough(len(self._pairs), AbortCode.TOO_FEW_KEYS, config=self.config)
+            self._dealt = deal(
+                me=self.uid,
+                identity=self._identity,
+                cohort=self.config.cohort,
+                threshold=self.config.threshold,
+                roster_hash=self._roster_hash,
+                pairs=self._pairs,
+                randomness=self._randomness,
+            )
+            return self._dealt.shares.to_bytes()
+
+    def on_shares(self, parcel: bytes) -> bytes:
+        """Check what the peers dealt to this region and return `Accepted`, those that hold.
+
+        Args:
+            parcel: A `Parcel` with the `Dealing` of each peer, as received.
+
+        Raises:
+            MalformedMessageError: If it is not one.
+            AbortError: As ``on_encaps``; ``too_few_shares`` if too few dealings hold.
+            OutOfOrderError: If ``on_encaps`` was not the last call.
+        """
+        with self._step(State.DEALT, State.ACCEPTED):
+            for peer, message in self._read(parcel, Dealing.from_bytes).items():
+                pair = self._pairs.get(peer)
+                if pair is not None:
+                    with self._excluding(peer):
+                        key = self._policy.registry.record(peer).identity_key
+                        self._held[peer] = open_dealing(
+                            message, me=self.uid, identity_key=key, pair=pair
+                        )
+            checks.check_enough(len(self._held), AbortCode.TOO_FEW_SHARES, config=self.config)
+            accepted = Accepted(
+                roster_hash=self._roster_hash, uid=self.uid, peers=tuple(sorted(self._held))
+            )
+            return accepted.signed_by(self._identity).to_bytes()
+
+    def mask(
+        self, members: bytes, delta: Delta, *, payload_sha256: bytes, checkpoint: bytes = b""
+    ) -> tuple[bytes, tuple[Chunk, ...]]:
+        """Return the delta as a masked vector: a `Masked` message and the chunks that follow it.
+
+        The same delta gives the same words in every attempt of a round: what is rounded up is
+        derived from the region's key, the plan, the round and the delta's hash.
+
+        Args:
+            members: A `Members`, as received: each of them masks with all the others.
+            delta: The delta that the ledger released, shape (d,); not changed.
+            payload_sha256: Its hash as the ledger has it, 32 bytes.
+            checkpoint: The region's own ledger after that release, at most 1024 bytes.
+
+        Raises:
+            MalformedMessageError: If ``members`` is not one, or the checkpoint is too long.
+            AbortError: ``bad_members`` or ``too_few_shares`` for members that this region cannot
+                mask with; ``bad_length`` or ``nonfinite_input`` for the delta.
+            OutOfOrderError: If ``on_shares`` was not the last call.
+        """
+        with self._step(State.ACCEPTED, State.MASKED):
+            config, dealt, pairs = self.config, _present(self._dealt), self._pairs
+            asked = Members.from_bytes(members)
+            checks.check_roster_hash(asked.roster_hash, self._roster_hash)
+            checks.check_members(asked, me=self.uid, accepted=self._held, config=config)
             encoded = encode(
                 delta,
                 encoding=config.encoding,
                 weights=config.weights,
-                me=me,
-                rounding_key=self._randomness(32),
+                me=config.cohort.index(self.uid),
+                rounding_key=self._rounding_key(payload_sha256),
+                rotation_seed=config.rotation_seed,
             )
-            self.saturated = encoded.saturated
-            add_masks(encoded.words, me=me, seeds=seeds)
-            chunks = split_chunks(bytes_of(encoded.words))
-            masked = Masked(
+            self.saturated, words = encoded.saturated, encoded.words
+            peers = [peer for peer in asked.uids if peer != self.uid]
+            apply_masks(
+                words,
+                add=[dealt.self_seed, *(pairs[peer].seed for peer in peers if peer > self.uid)],
+                subtract=[pairs[peer].seed for peer in peers if peer < self.uid],
+            )
+            chunks = split_chunks(bytes_of(words))
+            message = Masked(
                 context=self._context,
                 uid=self.uid,
-                base=tuple(config.cohort[peer] for peer in sorted(seeds)),
-                size_bytes=encoded.words.nbytes,
+                base=tuple(peers),
+                size_bytes=words.nbytes,
                 chunk_hashes=tuple(hashlib.sha256(chunk).digest() for chunk in chunks),
                 checkpoint=checkpoint,
             )
-            return masked.signed_by(self._identity).to_bytes(), chunks
+            self._members, self._payload, self._checkpoint = asked.uids, payload_sha256, checkpoint
+            self._own_share, self._pairs, self._dealt = dealt.own_share, {}, None
+            return message.signed_by(self._identity).to_bytes(), chunks
+
+    def on_survivors(self, survivors: bytes) -> bytes:
+        """Check whose vectors the sum will hold and return this region's `Consent`.
+
+        Raises:
+            MalformedMessageError: If ``survivors`` is not a `Survivors`.
+            AbortError: If the list is not for this round, not signed by the server, lacks this
+                region, names a stranger, is too small, differs from the list of an attempt in
+                which this region revealed shares, or would isolate a few regions.
+            OutOfOrderError: If ``mask`` was not the last call.
+        """
+        with self._step(State.MASKED, State.CONSENTED):
+            message = Survivors.from_bytes(survivors)
+            checks.check_roster_hash(message.roster_hash, self._roster_hash)
+            message.verify(self._policy.registry.server_key)
+            checks.check_survivors(
+                message,
+                me=self.uid,
+                members=self._members,
+                checkpoint=self._checkpoint,
+                config=self.config,
+            )
+            checks.check_one_view(
+                message.survivors,
+                config=self.config,
+                payload_sha256=self._payload,
+                history=self._history,
+                differencing=self._policy.differencing,
+            )
+            self._history.saw(note for note in message.checkpoints if note.uid != self.uid)
+            self._survivors, self._survivors_hash = message.survivors, message.hash()
+            consent = Consent(
+                roster_hash=self._roster_hash, uid=self.uid, survivors_hash=self._survivors_hash
+            )
+            return consent.signed_by(self._identity).to_bytes()
+
+    def on_consents(self, parcel: bytes) -> bytes:
+        """Check that enough survivors consented to the same list and return `Unmask`, once.
+
+        Guarantees: the history holds the list, durably, before the shares are returned.
+
+        Args:
+            parcel: A `Parcel` with the `Consent` of each survivor, as received.
+
+        Raises:
+            MalformedMessageError: If it is not one.
+            AbortError: ``bad_signature``, ``bad_survivors`` or ``too_few_consents``.
+            OutOfOrderError: If ``on_survivors`` was not the last call.
+        """
+        with self._step(State.CONSENTED, State.DONE):
+            checks.check_consents(
+                [Consent.from_bytes(data) for data in Parcel.from_bytes(parcel).items],
+                config=self.config,
+                survivors=self._survivors,
+                survivors_hash=self._survivors_hash,
+                roster_hash=self._roster_hash,
+                registry=self._policy.registry,
+                me=self.uid,
+            )
+            self._history.reveal(
+                Reveal(
+                    plan_hash=self.config.plan_hash,
+                    round_=self.config.round_,
+                    context=self._context,
+                    survivors=self._survivors,
+                    payload_sha256=self._payload,
+                )
+            )
+            unmask = self._unmask()
+            self._forget()
+            return unmask.signed_by(self._identity).to_bytes()
 
     def abort(self) -> None:
         """Leave the round and drop its secrets; always allowed."""
         self.state = State.ABORTED
-        self._keys, self._seeds = None, {}
+        self._forget()
 
     def __repr__(self) -> str:
         return f"RegionRound(uid={self.uid.hex()}, state={self.state.name})"
@@ -228,71 +413,47 @@ class RegionRound:
             if self.state is State.ABORTED:
                 self.abort()
 
-    def _check_roster(self, roster: Roster) -> None:
-        config = self.config
-        if roster.context != self._context:
-            raise AbortError(
-                AbortCode.WRONG_CONTEXT,
-                f"expected the roster of {self._context.hex()}, got {roster.context.hex()}",
-            )
-        own = [advert for advert in roster.adverts if advert.uid == self.uid]
-        if [advert.to_bytes() for advert in own] != [self._advert]:
-            raise AbortError(
-                AbortCode.OWN_KEY_REPLACED,
-                "expected this region's own advert, byte for byte; the server changed or lost it",
-            )
-        for advert in roster.adverts:
-            check_advert(
-                advert, config=config, context=self._context, registry=self._policy.registry
-            )
-        keys = {advert.x25519_key for advert in roster.adverts}
-        if len(keys) != len(roster.adverts):
-            raise AbortError(
-                AbortCode.DUPLICATE_KEYS,
-                "expected a key of its own from every region, got one twice",
-            )
-        if len(roster.adverts) < config.threshold:
-            raise AbortError(
-                AbortCode.TOO_FEW_KEYS,
-                f"expected the keys of {config.threshold} regions, got {len(roster.adverts)}",
-            )
+    @contextmanager
+    def _excluding(self, peer: bytes) -> Iterator[None]:
+        """Leave ``peer`` out of the masks if its message fails a check, and go on."""
+        try:
+            yield
+        except ProtocolError as error:
+            self.faults[peer] = error.code
 
-
-def check_advert(
-    advert: Advertise, *, config: RoundConfig, context: bytes, registry: Registry
-) -> None:
-    """Check one advert against the round, whose context is given; both sides do.
-
-    Raises:
-        AbortError: ``wrong_context``, ``unknown_region``, ``malformed`` (a KEM key that the round
-            has no use for, or none where it needs one) or ``bad_signature``, with the uid.
-    """
-    if advert.context != context:
-        raise AbortError(
-            AbortCode.WRONG_CONTEXT, "expected an advert for this round", uid=advert.uid
+    def _read(
+        self, parcel: bytes, read: Callable[[bytes], checks.Message]
+    ) -> Mapping[bytes, checks.Message]:
+        return checks.read_parcel(
+            parcel, read, roster_hash=self._roster_hash, me=self.uid, peers=self._roster
         )
-    if advert.uid not in config.cohort:
-        raise AbortError(
-            AbortCode.UNKNOWN_REGION,
-            f"expected a region of the cohort, got {advert.uid.hex()}",
-            uid=advert.uid,
+
+    def _encaps(self, peer: bytes, ciphertext: bytes) -> bytes:
+        message = Encaps(
+            roster_hash=self._roster_hash, uid=self.uid, recipient=peer, ciphertext=ciphertext
         )
-    expected = 0 if config.kem is Kem.X25519 else KEM_KEY_BYTES
-    if len(advert.kem_key) != expected:
-        raise AbortError(
-            AbortCode.MALFORMED,
-            f"expected a KEM key of {expected} bytes, got {len(advert.kem_key)}",
-            uid=advert.uid,
+        return message.signed_by(self._identity).to_bytes()
+
+    def _rounding_key(self, payload_sha256: bytes) -> bytes:
+        """Return a secret that is the same in every attempt: an Ed25519 signature never shown."""
+        body = enc(self.config.round_, payload_sha256)
+        plan = self.config.plan_hash
+        secret = self._identity.sign("rounding", context=plan, uid=self.uid, body=body)
+        return tagged_hash("rounding", secret)
+
+    def _unmask(self) -> Unmask:
+        own, held = _present(self._own_share), self._held
+        lost = [uid for uid in self._members if uid not in self._survivors]
+        return Unmask(
+            roster_hash=self._roster_hash,
+            uid=self.uid,
+            survivors_hash=self._survivors_hash,
+            self_shares=tuple(own if uid == self.uid else held[uid].own for uid in self._survivors),
+            escrow_shares=tuple(held[uid].escrow for uid in lost),
         )
-    advert.verify(registry.record(advert.uid).identity_key)
 
 
-def _own_uid(registry: Registry, public_key: bytes) -> bytes:
-    for record in registry.regions:
-        if record.identity_key == public_key:
-            return record.uid
-    raise AbortError(
-        AbortCode.UNKNOWN_REGION,
-        f"the registry (epoch {registry.epoch}) has no region with this identity; is the key "
-        "file the right one?",
-    )
+def _present(value: Value | None) -> Value:
+    if value is None:
+        raise OutOfOrderError("the round has not come this far; call start first")
+    return value

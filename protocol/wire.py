@@ -11,7 +11,7 @@ import math
 import struct
 from enum import IntEnum, StrEnum
 from itertools import pairwise
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from protocol.errors import MalformedMessageError
 
@@ -23,6 +23,10 @@ UID_BYTES = 16
 KEY_BYTES = 32  # X25519 and Ed25519 public keys
 SIGNATURE_BYTES = 64
 KEM_KEY_BYTES = 1184  # ML-KEM-768 encapsulation key, FIPS 203 table 3
+KEM_CIPHERTEXT_BYTES = 1088  # the same table
+SHARE_BYTES = 32  # of a secret in GF(2**255 - 19)
+SALT_BYTES = 32
+TAG_BYTES = 16  # AES-256-GCM
 
 MAX_REGIONS = 128
 MAX_DIM = 1 << 40
@@ -36,21 +40,35 @@ CHUNK_BYTES = 1 << 22  # of a vector on the wire; every chunk but the last has e
 MAX_VECTOR_BYTES = 4 * MAX_DIM
 
 Choice = TypeVar("Choice", bound=StrEnum)
+Chunk: TypeAlias = "bytes | memoryview"
 
 
 class Kind(IntEnum):
-    """What a message is. Numbers are never reused; 18, 19, 21 and 22 are FSA1's R1, R2, R4, R5."""
+    """What a message is. Numbers are never reused; 16 and 18 to 22 are FSA1's R0 to R5."""
 
     REGISTRY = 1
     CONFIG = 2
     SIGNED_CONFIG = 3
+    REGISTRY_CHANGE = 4
     ADVERTISE = 16
     ROSTER = 17
+    ENCAPS = 18
+    SHARES = 19
     MASKED = 20
+    CONSENT = 21
+    UNMASK = 22
+    DEALING = 23
+    ACCEPTED = 24
     OUTCOME = 32
     COLLECT = 33
     PENDING = 34
     REFUSAL = 35
+    PARCEL = 36
+    MEMBERS = 37
+    SURVIVORS = 38
+    TRANSCRIPT = 39
+    RECEIPT = 40
+    BEHIND = 41
 
 
 class Writer:
@@ -203,6 +221,7 @@ def chunk_count(size_bytes: int) -> int:
     return -(-size_bytes // CHUNK_BYTES)
 
 
-def split_chunks(data: memoryview | bytes) -> tuple[bytes, ...]:
-    """Return ``data`` in chunks of ``CHUNK_BYTES``, the last one shorter where need be."""
-    return tuple(bytes(data[i : i + CHUNK_BYTES]) for i in range(0, len(data), CHUNK_BYTES))
+def split_chunks(data: memoryview | bytes) -> tuple[Chunk, ...]:
+    """Return ``data`` in chunks of ``CHUNK_BYTES``, the last one shorter where need be; no copy."""
+    view = memoryview(data).toreadonly()
+    return tuple(view[i : i + CHUNK_BYTES] for i in range(0, len(view), CHUNK_BYTES))

@@ -22,7 +22,14 @@ from server.flower_adapter import FlowerTransport
 from server.rounds import RoundLoop, RunTerms
 
 FOLDER = "STILLROOM_SERVER_FOLDER"
-_DEADLINES = Deadlines(advertise_s=600, encaps_s=600, masked_s=24 * 3600)
+_DEADLINES = Deadlines(
+    advertise_s=600,
+    encaps_s=600,
+    shares_s=600,
+    masked_s=24 * 3600,
+    consent_s=600,
+    unmask_s=600,
+)
 
 app = ServerApp()
 

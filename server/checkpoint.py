@@ -1,7 +1,7 @@
 """What the coordinator needs to go on after it was killed: one file, replaced as a whole.
 
-It holds the model after the last finished round and that round's published sum, which every region
-needs in order to compute the same model itself.
+It holds the model after the last finished round and how far the next one came. The published sums,
+which every region needs in order to compute the same model itself, are beside it (``published``).
 """
 
 import io
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from distillation.aggregate import UNREADABLE, ModelState
+from protocol.wire import Chunk
 from server.errors import CheckpointError
 
 
@@ -24,31 +25,37 @@ class Checkpoint:
         finished: Number of finished rounds; the next round has this index.
         attempt: Number of attempts already made of the next round.
         model: The student's trained tensors and the optimizer's memory.
-        outcome: The last round's signed outcome; empty before the first.
-        words: That round's published integer sum as bytes; empty before the first.
+        survivors: The regions, 16 bytes each, that the next round's sum must be over, because
+            some of them may have given their shares for it in an earlier attempt; empty if none.
     """
 
     plan_hash: str
     finished: int
     attempt: int
     model: ModelState
-    outcome: bytes = b""
-    words: bytes = b""
+    survivors: bytes = b""
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
     """Write the checkpoint so that a reader finds either the old or the new one, whole."""
-    temporary = path.with_suffix(".partial")
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        allow_pickle=False,
+        plan_hash=np.frombuffer(checkpoint.plan_hash.encode(), dtype=np.uint8),
+        counters=np.array([checkpoint.finished, checkpoint.attempt], dtype=np.int64),
+        survivors=np.frombuffer(checkpoint.survivors, dtype=np.uint8),
+        **checkpoint.model.arrays(),
+    )
+    write_whole(path, buffer.getbuffer())
+
+
+def write_whole(path: Path, *parts: Chunk) -> None:
+    """Write a file so that a reader finds either the old or the new one, whole, after a crash."""
+    temporary = path.with_suffix(path.suffix + ".partial")
     with temporary.open("wb") as file:
-        np.savez(
-            file,
-            allow_pickle=False,
-            plan_hash=np.frombuffer(checkpoint.plan_hash.encode(), dtype=np.uint8),
-            counters=np.array([checkpoint.finished, checkpoint.attempt], dtype=np.int64),
-            outcome=np.frombuffer(checkpoint.outcome, dtype=np.uint8),
-            words=np.frombuffer(checkpoint.words, dtype=np.uint8),
-            **checkpoint.model.arrays(),
-        )
+        for part in parts:
+            file.write(part)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
@@ -85,6 +92,5 @@ def _read(found: dict[str, np.ndarray]) -> Checkpoint:
         finished=finished,
         attempt=attempt,
         model=ModelState.from_arrays(found),
-        outcome=found["outcome"].tobytes(),
-        words=found["words"].tobytes(),
+        survivors=found["survivors"].tobytes(),
     )

@@ -131,7 +131,7 @@ def _write(request: Envelope) -> RecordDict:
     if request.chunks:
         content[_CHUNKS] = ArrayRecord(
             {
-                f"{number:08d}": Array("uint8", (len(chunk),), "raw", chunk)
+                f"{number:08d}": Array("uint8", (len(chunk),), "raw", bytes(chunk))
                 for number, chunk in enumerate(request.chunks)
             }
         )

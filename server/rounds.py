@@ -1,35 +1,37 @@
-"""The round loop: propose, relay keys, collect masked deltas, publish the sum, step the student.
+"""The round loop: propose, relay keys and shares, collect masked deltas, publish, step the student.
 
 It sees signed public keys, masked words and their sum; everything it decides is checked again by
-every region. A round in which a region is lost is void and tried again: the regions mask the same
-delta anew, so that a further attempt costs no privacy.
+every region. Lost regions cost the sum their deltas. Where too many are lost the attempt is void
+and the round is tried again: the regions mask the same delta anew, which costs no privacy.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from distillation.aggregate import ModelState, advance
 from distillation.layout import Layout
-from distillation.plan_terms import encoding_of, optimizer_of, weights_of
+from distillation.plan_terms import encoding_of, optimizer_of, rotation_of, weights_of
 from privacy.plan import Plan
-from protocol.config import Deadlines, RoundConfig
-from protocol.coordinator import CoordinatorRound, PublishedSum
+from protocol.config import Deadlines, Kem, Recovery, RoundConfig
+from protocol.coordinator import CoordinatorRound
+from protocol.differencing import SurvivorSet, allows
 from protocol.envelope import Envelope, MessageKind
-from protocol.errors import MalformedMessageError, ProtocolError, RoundVoidError
+from protocol.errors import AbortCode, AbortError, RoundVoidError
 from protocol.identity import Identity, Registry
-from protocol.messages import Advertise, Collect, Masked, Pending, Refusal
-from protocol.outcome import published_mean
-from protocol.wire import split_chunks
+from protocol.policy import LEAST_HONEST
+from protocol.transcript import PublishedSum, Receipt, transcript_hash
+from protocol.wire import UID_BYTES
+from server.attempt import Attempt, Exchanges
 from server.checkpoint import Checkpoint, load, save
 from server.errors import RunFailedError
-from server.flower_adapter import Transport, TransportError
+from server.flower_adapter import Transport
+from server.published import PublishedRounds
 from server.transcript import Transcript
 
 _ATTEMPTS = 3
-_POLL_S = 0.05
-_LONGEST_PAUSE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,7 @@ class RunTerms:
         registry: Everybody's keys.
         identity: The server's signing key.
         deadlines: How long each step may take.
+        open_round: Opens a round's state machine; another one is a lying server, for tests.
     """
 
     plan: Plan
@@ -49,6 +52,7 @@ class RunTerms:
     registry: Registry
     identity: Identity
     deadlines: Deadlines
+    open_round: Callable[..., CoordinatorRound] = CoordinatorRound
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +62,8 @@ class FinishedRound:
     Attributes:
         round_: Its index, from 0.
         model: The model after it.
-        bytes_in: Bytes of each region's masked message and vector, by region.
-        seconds: From the first message to the published sum.
+        bytes_in: Bytes of the masked message and vector of each region in the sum, by region.
+        seconds: From the first message of the attempt to the published sum.
     """
 
     round_: int
@@ -72,7 +76,7 @@ class RoundLoop:
     """Runs a plan's rounds over a transport, from wherever its folder says it stopped.
 
     Attributes:
-        folder: Holds ``checkpoint.npz`` and ``transcript.jsonl``.
+        folder: Holds ``checkpoint.npz``, ``transcript.jsonl`` and ``rounds/``.
         checkpoint: The state after the last finished round.
     """
 
@@ -91,12 +95,19 @@ class RoundLoop:
         Raises:
             CheckpointError: If the folder holds another plan's run, or a damaged one.
         """
-        self._terms, self._transport = terms, transport
-        self._clock, self._sleep = clock, sleep
-        self.folder = folder
-        self._transcript = Transcript(folder / "transcript.jsonl")
+        self._terms, self._clock, self.folder = terms, clock, folder
+        self._exchanges = Exchanges(
+            transport,
+            Transcript(folder / "transcript.jsonl"),
+            terms.registry,
+            PublishedRounds(folder / "rounds"),
+            clock,
+            sleep,
+        )
         found = load(folder / "checkpoint.npz", plan_hash=terms.plan.hash)
         self.checkpoint = found or Checkpoint(terms.plan.hash, 0, 0, start)
+        published = self._exchanges.published
+        self._sums = [published.survivors(n) for n in range(self.checkpoint.finished)]
 
     def run(self) -> Iterator[FinishedRound]:
         """Yield each remaining round as it finishes.
@@ -108,167 +119,132 @@ class RoundLoop:
             yield self._round()
 
     def _round(self) -> FinishedRound:
-        reasons = []
+        reasons: list[str] = []
+        blamed: set[bytes] = set()
         for _ in range(_ATTEMPTS):
             began = self._clock()
-            one = self._open()
+            attempt = self._open(blamed)
             try:
-                published, bytes_in = self._attempt(one)
+                published = attempt.run(before_unmask=self._fix_survivors)
             except RoundVoidError as error:
                 reasons.append(str(error))
-                self._transcript.add("void", context=one.context.hex(), missing=[*error.missing])
-                continue
-            self._finish(one, published)
-            seconds = self._clock() - began
-            round_ = self.checkpoint.finished - 1
-            return FinishedRound(round_, self.checkpoint.model, bytes_in, seconds)
+                self._note_void(attempt.one, list(error.missing))
+            except AbortError as error:
+                reasons.append(str(error))
+                self._note_void(attempt.one, [])
+                blamed |= {error.uid} if error.uid else set()
+            else:
+                self._finish(attempt, published)
+                round_, seconds = self.checkpoint.finished - 1, self._clock() - began
+                return FinishedRound(round_, self.checkpoint.model, attempt.bytes_in, seconds)
         raise RunFailedError(
             f"round {self.checkpoint.finished} gave no sum in {_ATTEMPTS} attempts: {reasons[-1]}; "
             "nothing is lost: run again with --resume"
         )
 
-    def _open(self) -> CoordinatorRound:
+    def _open(self, blamed: Iterable[bytes]) -> Attempt:
         """Open the next attempt; its number is on disk before any region hears of it."""
         now = self.checkpoint
-        one = CoordinatorRound(
+        one = self._terms.open_round(
             config=self._config(now),
             server_identity=self._terms.identity,
             registry=self._terms.registry,
         )
-        self.checkpoint = replace(now, attempt=now.attempt + 1)
-        save(self.checkpoint, self.folder / "checkpoint.npz")
-        self._transcript.add("config", context=one.context.hex(), signed=one.signed_config.hex())
-        return one
-
-    def _attempt(self, one: CoordinatorRound) -> tuple[PublishedSum, dict[str, int]]:
-        nodes = self._advertise(one)
-        self._relay(one, nodes)
-        bytes_in = self._collect(one, nodes)
-        return one.close(), bytes_in
-
-    def _advertise(self, one: CoordinatorRound) -> dict[int, str]:
-        """Start the round everywhere; return the name of the region at each node."""
-        chunks: tuple[bytes, ...] = ()
-        if self.checkpoint.outcome:
-            chunks = (self.checkpoint.outcome, *split_chunks(self.checkpoint.words))
-        start = Envelope(one.signed_config, chunks)
-        nodes: dict[int, str] = {}
-        everyone = dict.fromkeys(self._await_nodes(len(one.config.cohort)), start)
-        limit_s = self._terms.deadlines.advertise_s
-        for node, reply in self._ask(MessageKind.TRAIN_START, everyone, limit_s):
-            if self._accepted(one, reply, lambda sent: one.on_advert(sent.body)):
-                advert = Advertise.from_bytes(reply.body)
-                nodes[node] = self._terms.registry.record(advert.uid).name
-        return nodes
-
-    def _await_nodes(self, count: int) -> tuple[int, ...]:
-        """Return the nodes once there are enough, or those that are there at the deadline."""
-        until = self._clock() + self._terms.deadlines.advertise_s
-        while len(nodes := self._transport.nodes()) < count and self._clock() < until:
-            self._sleep(_POLL_S)
-        return nodes
-
-    def _relay(self, one: CoordinatorRound, nodes: Mapping[int, str]) -> None:
-        roster = Envelope(one.roster())
-        self._transcript.add("roster", context=one.context.hex(), roster=roster.body.hex())
-        asked = dict.fromkeys(nodes, roster)
-        limit_s = self._terms.deadlines.encaps_s
-        for _, reply in self._ask(MessageKind.QUERY_ENCAPS, asked, limit_s):
-            self._accepted(one, reply, lambda sent: None)
-
-    def _collect(self, one: CoordinatorRound, nodes: Mapping[int, str]) -> dict[str, int]:
-        """Ask until every region has sent its vector or the deadline has passed.
-
-        The pause doubles while nothing new comes, so that a lost region is not asked all the time.
-        """
-        collect = Envelope(Collect(one.context).to_bytes())
-        waiting, bytes_in, pause = dict(nodes), dict[str, int](), _POLL_S
-        until = self._clock() + self._terms.deadlines.masked_s
-        while waiting and (left := until - self._clock()) > 0:
-            asked = dict.fromkeys(waiting, collect)
-            for node, reply in self._ask(MessageKind.TRAIN_MASKED, asked, left):
-                if _is_pending(reply.body):
-                    continue
-                name = waiting.pop(node)
-                if self._accepted(one, reply, lambda sent: one.on_masked(sent.body, sent.chunks)):
-                    bytes_in[name] = len(reply.body) + sum(map(len, reply.chunks))
-                    self._note_vector(one, reply)
-            pause = _POLL_S if len(waiting) < len(asked) else min(2 * pause, _LONGEST_PAUSE_S)
-            if waiting:
-                self._sleep(pause)
-        return bytes_in
-
-    def _finish(self, one: CoordinatorRound, published: PublishedSum) -> None:
-        outcome, words = published.outcome.to_bytes(), b"".join(published.chunks())
-        mean = published_mean(outcome, words, config=one.config, registry=self._terms.registry)
-        now = self.checkpoint
-        model = advance(now.model, mean, optimizer_of(self._terms.plan))
-        self._transcript.add("outcome", context=one.context.hex(), outcome=outcome.hex())
-        self.checkpoint = Checkpoint(
-            now.plan_hash, now.finished + 1, 0, model, outcome=outcome, words=words
+        self._save(replace(now, attempt=now.attempt + 1))
+        self._exchanges.transcript.add(
+            "config", context=one.context.hex(), signed=one.signed_config.hex()
         )
-        save(self.checkpoint, self.folder / "checkpoint.npz")
+        allowed = _uids(now.survivors) or self._last_survivors() - frozenset(blamed)
+        return Attempt(one, self._exchanges, allowed, self._acceptable)
+
+    def _last_survivors(self) -> SurvivorSet:
+        """Return who may be in the next sum.
+
+        Unless the plan allows any survivors, a region that was lost in one sum stays out of the
+        later ones: the difference of two sums would be its delta, or nearly.
+        """
+        everybody = frozenset(weights_of(self._terms.plan))
+        return everybody if self._terms.plan.sum.any_survivors or not self._sums else self._sums[-1]
+
+    def _acceptable(self, survivors: SurvivorSet) -> bool:
+        terms = self._terms.plan.sum
+        least = terms.assumed_colluders + LEAST_HONEST
+        return terms.any_survivors or allows(self._sums, survivors, least=least)
+
+    def _fix_survivors(self, survivors: tuple[bytes, ...]) -> None:
+        """Put the survivors on record: whoever gives shares for them gives them for no others."""
+        self._save(replace(self.checkpoint, survivors=b"".join(survivors)))
+
+    def _note_void(self, one: CoordinatorRound, missing: list[str]) -> None:
+        self._exchanges.transcript.add("void", context=one.context.hex(), missing=missing)
+
+    def _finish(self, attempt: Attempt, published: PublishedSum) -> None:
+        """Publish the sum, step the model, and have the regions countersign."""
+        now, words = self.checkpoint, b"".join(published.chunks())
+        mean = published.outcome.mean(words, config=attempt.one.config)
+        model = advance(now.model, mean, optimizer_of(self._terms.plan))
+        self._exchanges.published.save(now.finished, published)
+        self._sums.append(frozenset(published.outcome.survivors))
+        self._exchanges.transcript.add(
+            "outcome",
+            context=attempt.one.context.hex(),
+            outcome=published.outcome.to_bytes().hex(),
+        )
+        self._save(Checkpoint(now.plan_hash, now.finished + 1, 0, model))
+        self._countersign(attempt, published, now.finished)
+
+    def _countersign(self, attempt: Attempt, published: PublishedSum, round_: int) -> None:
+        """Send the sum to everybody who is there and keep the receipts that come back.
+
+        Who does not answer gets the sum before the next round; the run does not wait for it.
+        """
+        transcript = published.transcript.to_bytes()
+        request = Envelope(transcript, published.chunks())
+        receipts: dict[bytes, bytes] = {}
+
+        def take(body: bytes) -> None:
+            receipt = Receipt.from_bytes(body)
+            receipt.verify(self._terms.registry.record(receipt.uid).identity_key)
+            expected = (attempt.one.context, transcript_hash(transcript))
+            if (receipt.context, receipt.transcript_hash) != expected:
+                raise AbortError(
+                    AbortCode.WRONG_CONTEXT, "a receipt for another round", uid=receipt.uid
+                )
+            receipts[receipt.uid] = body
+
+        everyone = dict.fromkeys(self._exchanges.transport.nodes(), request)
+        limit_s = self._terms.deadlines.consent_s
+        for _, reply in self._exchanges.ask(MessageKind.QUERY_SUM, everyone, limit_s):
+            if reply is not None:
+                self._exchanges.take(attempt.one.context, partial(take, reply.body))
+        self._exchanges.published.save_receipts(round_, [receipts[uid] for uid in sorted(receipts)])
+
+    def _save(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        save(checkpoint, self.folder / "checkpoint.npz")
 
     def _config(self, now: Checkpoint) -> RoundConfig:
-        terms, weights = self._terms, weights_of(self._terms.plan)
+        terms, plan, weights = self._terms, self._terms.plan, weights_of(self._terms.plan)
         return RoundConfig(
-            plan_hash=bytes.fromhex(terms.plan.hash),
+            plan_hash=bytes.fromhex(plan.hash),
             round_=now.finished,
             attempt=now.attempt,
             model_hash=now.model.hash,
             layout_hash=terms.layout.hash,
             registry_hash=terms.registry.hash,
-            encoding=encoding_of(terms.plan, terms.layout),
+            encoding=encoding_of(plan, terms.layout),
+            rotation_seed=rotation_of(plan, now.finished),
             cohort=tuple(weights),
             weights=tuple(weights.values()),
-            threshold=terms.plan.sum.threshold,
-            min_cohort=len(weights),
-            min_survivors=terms.plan.sum.min_survivors,
+            threshold=plan.sum.threshold,
+            min_cohort=plan.sum.min_survivors,
+            min_survivors=plan.sum.min_survivors,
+            assumed_colluders=plan.sum.assumed_colluders,
+            kem=Kem.X25519_ML_KEM_768,
+            recovery=Recovery.SHARES,
             deadlines=terms.deadlines,
         )
 
-    def _ask(
-        self, kind: MessageKind, requests: Mapping[int, Envelope], limit_s: float
-    ) -> Iterator[tuple[int, Envelope]]:
-        """Yield the replies that came; what did not come is on record and shows up as missing."""
-        for node, reply in self._transport.exchange(kind, requests, limit_s):
-            if isinstance(reply, TransportError):
-                self._transcript.add("lost", kind=kind.value, node=str(node), reason=reply.reason)
-            else:
-                yield node, reply
 
-    def _accepted(
-        self, one: CoordinatorRound, reply: Envelope, take: Callable[[Envelope], None]
-    ) -> bool:
-        """Give a region's message to the round; a faulty one costs that region, not the others."""
-        refusal = _refusal(reply.body)
-        if refusal is not None:
-            self._transcript.add("left", uid=refusal.uid.hex(), code=refusal.code.value)
-            return False
-        try:
-            take(reply)
-        except ProtocolError as error:
-            self._transcript.add("refused", context=one.context.hex(), code=error.code.value)
-            return False
-        return True
-
-    def _note_vector(self, one: CoordinatorRound, reply: Envelope) -> None:
-        masked = Masked.from_bytes(reply.body)
-        self._transcript.add(
-            "masked", context=one.context.hex(), uid=masked.uid.hex(), message=reply.body.hex()
-        )
-
-
-def _is_pending(body: bytes) -> bool:
-    try:
-        Pending.from_bytes(body)
-    except MalformedMessageError:
-        return False
-    return True
-
-
-def _refusal(body: bytes) -> Refusal | None:
-    try:
-        return Refusal.from_bytes(body)
-    except MalformedMessageError:
-        return None
+def _uids(joined: bytes) -> frozenset[bytes]:
+    return frozenset(joined[i : i + UID_BYTES] for i in range(0, len(joined), UID_BYTES))

@@ -30,7 +30,9 @@ from simulations.progress import Progress
 from simulations.regions import Parties
 from simulations.run_folder import Journal, RunFolder
 
-DEADLINES = Deadlines(advertise_s=120, encaps_s=120, masked_s=900)
+DEADLINES = Deadlines(
+    advertise_s=120, encaps_s=120, shares_s=120, masked_s=900, consent_s=120, unmask_s=120
+)
 _FIRST_NODE = 2
 
 

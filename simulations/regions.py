@@ -125,6 +125,8 @@ def _policy(study: Study, plan: Plan, name: str, registry: Registry) -> Policy:
         registry_sha256=registry.hash.hex(),
         min_cohort=min(study.federation.min_cohort, len(study.regions)),
         max_weight=max(Fraction(1, 2), max(region.weight for region in plan.regions)),
+        assumed_colluders=study.federation.assumed_colluders,
+        any_survivors=study.federation.any_survivors,
         label_days=30,
     )
 

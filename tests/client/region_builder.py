@@ -1,7 +1,7 @@
 """One approved region of the tiny study, and the coordinator's side to talk to it."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,8 +13,11 @@ from distillation.plan_terms import encoding_of, weights_of
 from distillation.study import Study
 from privacy.ledger import Ledger
 from privacy.plan import Plan
-from protocol.config import Deadlines, RoundConfig
+from protocol.config import Deadlines, Kem, Recovery, RoundConfig
 from protocol.coordinator import CoordinatorRound
+from protocol.envelope import Envelope, MessageKind
+from protocol.messages import Collect
+from protocol.transcript import PublishedSum
 from simulations.prepare import Bench, Prepared, StudyData, prepare
 from simulations.progress import Quiet
 from simulations.regions import Parties, approve_everywhere, make_parties
@@ -67,9 +70,12 @@ class World:
             encoding=encoding_of(self.plan, self.prepared.part.layout),
             cohort=tuple(weights),
             weights=tuple(weights.values()),
-            threshold=len(weights),
-            min_cohort=len(weights),
-            min_survivors=len(weights),
+            threshold=self.plan.sum.threshold,
+            min_cohort=self.plan.sum.min_survivors,
+            min_survivors=self.plan.sum.min_survivors,
+            assumed_colluders=self.plan.sum.assumed_colluders,
+            kem=Kem.X25519_ML_KEM_768,
+            recovery=Recovery.SHARES,
             deadlines=Deadlines(advertise_s=1, masked_s=1),
         )
         return CoordinatorRound(
@@ -77,9 +83,11 @@ class World:
         )
 
 
-def make(folder: Path) -> World:
-    """Prepare plan, artifacts and every region's folder."""
-    study_file = tiny_study.make(folder / "study").file
+def make(folder: Path, *, federation: str = "") -> World:
+    """Prepare plan, artifacts and every region's folder; ``federation``: more keys of the study."""
+    tiny = tiny_study.make(folder / "study")
+    tiny.edit("[federation]", f"[federation]\n{federation}")
+    study_file = tiny.file
     study, run = Study.load(study_file), RunFolder(folder / "run")
     run.open(study_file, resume=False)
     data, bench = StudyData.read(study), Bench.load(study)
@@ -111,3 +119,65 @@ def handlers(world: World) -> Iterator[dict[str, RegionHandler]]:
         yield opened
     for ledger in ledgers:
         ledger.close()
+
+
+def ask(one: CoordinatorRound, region: RegionHandler, kind: MessageKind) -> Envelope:
+    """Ask one region for its part of a stage, as the coordinator does, and return its answer."""
+    uid = region.uid
+    match kind:
+        case MessageKind.TRAIN_START:
+            request = Envelope(one.signed_config)
+        case MessageKind.QUERY_ENCAPS:
+            request = Envelope(one.roster())
+        case MessageKind.QUERY_SHARES:
+            request = Envelope(one.encaps_for(uid))
+        case MessageKind.QUERY_ACCEPT:
+            request = Envelope(one.shares_for(uid))
+        case MessageKind.TRAIN_MASKED:
+            request = Envelope(Collect(one.context).to_bytes(), (one.members(),))
+        case MessageKind.QUERY_CONSENT:
+            request = Envelope(one.survivors())
+        case _:
+            request = Envelope(one.consents())
+    return region.handle(kind, request)
+
+
+def take(one: CoordinatorRound, kind: MessageKind, answer: Envelope) -> None:
+    """Give an answer to the coordinator's round."""
+    match kind:
+        case MessageKind.TRAIN_START:
+            one.on_advert(answer.body)
+        case MessageKind.QUERY_ENCAPS:
+            one.on_encaps(answer.body)
+        case MessageKind.QUERY_SHARES:
+            one.on_shares(answer.body)
+        case MessageKind.QUERY_ACCEPT:
+            one.on_accepted(answer.body)
+        case MessageKind.TRAIN_MASKED:
+            one.on_masked(answer.body, answer.chunks)
+        case MessageKind.QUERY_CONSENT:
+            one.on_consent(answer.body)
+        case _:
+            one.on_unmask(answer.body)
+
+
+STAGES = tuple(kind for kind in MessageKind if kind is not MessageKind.QUERY_SUM)
+
+
+def play(
+    one: CoordinatorRound,
+    regions: Mapping[str, RegionHandler],
+    *,
+    first: MessageKind = MessageKind.TRAIN_START,
+    until: MessageKind = MessageKind.QUERY_SUM,
+) -> None:
+    """Play the stages from ``first`` to the one before ``until`` with these regions."""
+    ends = (*STAGES, MessageKind.QUERY_SUM)
+    for kind in STAGES[STAGES.index(first) : ends.index(until)]:
+        for region in regions.values():
+            take(one, kind, ask(one, region, kind))
+
+
+def publish(published: PublishedSum) -> Envelope:
+    """Return a published sum as a region gets it."""
+    return Envelope(published.transcript.to_bytes(), published.chunks())

@@ -1,25 +1,33 @@
-"""A region answers the three messages in their order, and nothing out of it."""
+"""A region answers the messages of a round in their order, and nothing out of it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Event, Timer
 
 import pytest
 
-from client.errors import ModelChainError
 from client.handler import RegionHandler
 from distillation.aggregate import ModelState, advance
 from distillation.plan_terms import optimizer_of
-from privacy.ledger_entries import Context, Release, Reserve, Send
-from protocol.coordinator import CoordinatorRound, PublishedSum
+from privacy.errors import DuplicateEntryError
+from privacy.ledger_entries import Context, Release, Reserve, Reveal, Send
+from protocol.coordinator import CoordinatorRound
 from protocol.envelope import Envelope, MessageKind
-from protocol.errors import AbortCode, AbortError, OutOfOrderError
-from protocol.messages import Collect, Pending
-from protocol.outcome import published_mean
+from protocol.errors import AbortCode, AbortError, OutOfOrderError, ProtocolError
+from protocol.identity import SERVER_UID
+from protocol.messages import Behind, Collect, Pending
+from protocol.share_messages import Parcel
+from protocol.transcript import PublishedSum, Receipt, transcript_hash
 from tests.client import region_builder
-from tests.client.region_builder import World
+from tests.client.region_builder import STAGES, World, ask, play, publish
 
-START, KEYS, COLLECT = MessageKind
+START, KEYS, COLLECT = MessageKind.TRAIN_START, MessageKind.QUERY_ENCAPS, MessageKind.TRAIN_MASKED
+CONSENT, UNMASK, SUM = (
+    MessageKind.QUERY_CONSENT,
+    MessageKind.QUERY_UNMASK,
+    MessageKind.QUERY_SUM,
+)
 
 
 @pytest.fixture(scope="module")
@@ -40,36 +48,25 @@ def regions(world: World) -> Iterator[dict[str, RegionHandler]]:
         yield opened
 
 
-def _start(one: CoordinatorRound, regions: dict[str, RegionHandler], *chunks: bytes) -> None:
-    for handler in regions.values():
-        one.on_advert(handler.handle(START, Envelope(one.signed_config, chunks)).body)
-    roster = Envelope(one.roster())
-    for handler in regions.values():
-        assert handler.handle(KEYS, roster) == Envelope(Pending(one.context).to_bytes())
-
-
 def _finish(one: CoordinatorRound, regions: dict[str, RegionHandler]) -> PublishedSum:
-    collect = Envelope(Collect(one.context).to_bytes())
-    for handler in regions.values():
-        reply = handler.handle(COLLECT, collect)
-        one.on_masked(reply.body, reply.chunks)
+    play(one, regions)
     return one.close()
 
 
 def _kinds(handler: RegionHandler) -> list[type]:
-    kinds = (Context, Reserve, Release, Send)
-    return [type(e.payload) for e in handler._ledger.entries() if isinstance(e.payload, kinds)]
+    kinds = (Context, Reserve, Release, Send, Reveal)
+    entries = handler._training.ledger.entries()
+    return [type(e.payload) for e in entries if isinstance(e.payload, kinds)]
 
 
 def test_a_round_is_on_record_before_each_act(
     world: World, regions: dict[str, RegionHandler]
 ) -> None:
-    """Context, reserve, release, send: in this order, once each, in every region."""
-    one = world.round(0)
-    _start(one, regions)
-    _finish(one, regions)
+    """Context, reserve, release, send, reveal: in this order, once each, in every region."""
+    _finish(world.round(0), regions)
 
-    assert all(_kinds(handler) == [Context, Reserve, Release, Send] for handler in regions.values())
+    expected = [Context, Reserve, Release, Send, Reveal]
+    assert all(_kinds(handler) == expected for handler in regions.values())
 
 
 def test_nothing_is_reserved_before_all_keys_verify(
@@ -77,8 +74,7 @@ def test_nothing_is_reserved_before_all_keys_verify(
 ) -> None:
     """A roster that was tampered with costs no budget."""
     one, region = world.round(0), regions["a"]
-    for handler in regions.values():
-        one.on_advert(handler.handle(START, Envelope(one.signed_config)).body)
+    play(one, regions, until=KEYS)
     roster = bytearray(one.roster())
     roster[-1] ^= 1
     with pytest.raises(AbortError) as caught:
@@ -88,65 +84,108 @@ def test_nothing_is_reserved_before_all_keys_verify(
     assert _kinds(region) == [Context]
 
 
+@pytest.mark.parametrize("kind", STAGES)
 def test_the_same_question_gets_the_same_bytes(
-    world: World, regions: dict[str, RegionHandler]
+    world: World, regions: dict[str, RegionHandler], kind: MessageKind
 ) -> None:
-    """A lost reply is sent again as it was; the ledger has one send."""
+    """A lost reply is sent again as it was, in every stage; nothing is put on record twice."""
     one = world.round(0)
-    _start(one, regions)
-    collect = Envelope(Collect(one.context).to_bytes())
-    first, second = (regions["b"].handle(COLLECT, collect) for _ in range(2))
+    play(one, regions, until=kind)
+    first, second = (ask(one, regions["b"], kind) for _ in range(2))
 
     assert first == second
-    assert _kinds(regions["b"]).count(Send) == 1
+    assert len(_kinds(regions["b"])) == len(set(_kinds(regions["b"])))
 
 
-def test_another_attempt_masks_the_same_delta_anew(
+def test_another_attempt_masks_the_same_words_anew(
     world: World, regions: dict[str, RegionHandler]
 ) -> None:
-    """Nothing is drawn again, and no byte of the vector repeats in place."""
-    vectors = []
+    """Nothing is drawn again, no byte of the vector repeats in place, and the sum is the same."""
+    vectors, sums = [], []
     for attempt in range(2):
         one = world.round(0, attempt=attempt)
-        _start(one, regions)
-        collect = Envelope(Collect(one.context).to_bytes())
-        vectors.append(b"".join(regions["c"].handle(COLLECT, collect).chunks))
+        play(one, regions, until=COLLECT)
+        vectors.append(b"".join(ask(one, regions["c"], COLLECT).chunks))
+        play(one, regions, first=COLLECT)
+        sums.append(one.close().words.tobytes())
     same = sum(a == b for a, b in zip(*vectors, strict=True))
 
     assert same < len(vectors[0]) / 64
-    assert _kinds(regions["c"]) == [Context, Reserve, Release, Send, Context, Send]
+    assert sums[0] == sums[1]
+    kinds = [Context, Reserve, Release, Send, Reveal, Context, Send, Reveal]
+    assert _kinds(regions["c"]) == kinds
+
+
+def test_shares_are_given_for_one_set_of_survivors_a_round(
+    world: World, regions: dict[str, RegionHandler]
+) -> None:
+    """After a reveal, further attempts with other survivors get no consent; the ledger says why."""
+    _finish(world.round(0), regions)
+    fewer = {name: handler for name, handler in regions.items() if name != "e"}
+    one = world.round(0, attempt=1)
+    play(one, fewer, until=CONSENT)
+    with pytest.raises(AbortError) as caught:
+        ask(one, regions["a"], CONSENT)
+    assert caught.value.code is AbortCode.ALREADY_REVEALED
+
+    ledger, plan = regions["a"]._training.ledger, world.plan.hash
+    payload = ledger.state.reveals(plan)[0].payload_sha256
+    with pytest.raises(DuplicateEntryError, match="other survivors"):
+        ledger.reveal(plan, 0, one.context, [h.uid for h in fewer.values()], payload)
 
 
 def test_the_next_round_starts_from_the_published_sum(
     world: World, regions: dict[str, RegionHandler]
 ) -> None:
-    """Each region steps the model itself, and takes part on that model only."""
+    """Each region checks the sum, steps the model itself, and takes part on that model only."""
     one = world.round(0)
-    _start(one, regions)
     published = _finish(one, regions)
-    outcome, words = published.outcome.to_bytes(), b"".join(published.chunks())
-    mean = published_mean(outcome, words, config=one.config, registry=world.parties.registry)
+    words = b"".join(published.chunks())
+    mean = published.outcome.mean(words, config=one.config)
     model = advance(ModelState.start(world.prepared.start), mean, optimizer_of(world.plan))
     two = world.round(1, model_hash=model.hash)
-    with pytest.raises(ModelChainError):
-        regions["a"].handle(START, Envelope(two.signed_config))
+    behind = Behind.from_bytes(ask(two, regions["a"], START).body)
     with pytest.raises(AbortError):
-        regions["a"].handle(START, Envelope(two.signed_config, (outcome, words[:-1] + b"x")))
+        regions["a"].handle(SUM, Envelope(publish(published).body, (words[:-1] + b"x",)))
+    for handler in regions.values():
+        receipt = Receipt.from_bytes(handler.handle(SUM, publish(published)).body)
+        receipt.verify(world.parties.registry.record(handler.uid).identity_key)
+        assert receipt.transcript_hash == transcript_hash(published.transcript.to_bytes())
     wrong = world.round(1, model_hash=bytes(32))
     with pytest.raises(AbortError) as caught:
-        regions["a"].handle(START, Envelope(wrong.signed_config, (outcome, words)))
-    _start(two, regions, outcome, words)
+        ask(wrong, regions["a"], START)
+    third = _finish(two, regions)
 
+    assert (behind.uid, behind.round_) == (regions["a"].uid, 0)
     assert caught.value.code is AbortCode.MODEL_MISMATCH
-    assert len(_finish(two, regions).words) == world.prepared.part.layout.size
+    assert len(third.words) == world.prepared.part.layout.size
+
+
+def test_a_sum_is_believed_only_with_the_consents_of_the_survivors(
+    world: World, regions: dict[str, RegionHandler]
+) -> None:
+    """Without enough consents, or of another round, it moves no model; twice it moves it once."""
+    published = _finish(world.round(0), regions)
+    region, good = regions["a"], publish(published)
+    few = replace(published.transcript, consents=published.transcript.consents[:2])
+    with pytest.raises(AbortError) as caught:
+        region.handle(SUM, Envelope(few.to_bytes(), good.chunks))
+    first, second = region.handle(SUM, good), region.handle(SUM, good)
+    later = world.round(5)
+    with pytest.raises(ProtocolError):
+        ask(later, region, KEYS)
+
+    assert caught.value.code is AbortCode.TOO_FEW_CONSENTS
+    assert first == second
+    assert region._chain.next_round == 1
 
 
 def test_messages_out_of_their_order_are_refused(
     world: World, regions: dict[str, RegionHandler]
 ) -> None:
-    """Keys or a collection before the start, or for another round, get nothing."""
+    """Any step before the start, or of another round, gets nothing."""
     one, region = world.round(0), regions["d"]
-    for kind in (KEYS, COLLECT):
+    for kind in STAGES[1:]:
         with pytest.raises(OutOfOrderError):
             region.handle(kind, Envelope(Collect(one.context).to_bytes()))
     region.handle(START, Envelope(one.signed_config))
@@ -164,14 +203,13 @@ def test_a_delta_in_the_making_is_pending(
     monkeypatch.setattr("client.handler._WAIT_S", 0.01)
     one, region, go = world.round(0), regions["a"], Event()
     _hold(region, go)
-    _start(one, regions)
-    collect = Envelope(Collect(one.context).to_bytes())
+    play(one, regions, until=COLLECT)
     for _ in range(2):
-        assert region.handle(COLLECT, collect) == Envelope(Pending(one.context).to_bytes())
+        assert ask(one, region, COLLECT) == Envelope(Pending(one.context).to_bytes())
     go.set()
     monkeypatch.setattr("client.handler._WAIT_S", 5.0)
 
-    assert region.handle(COLLECT, collect).chunks
+    assert ask(one, region, COLLECT).chunks
     assert _kinds(region) == [Context, Reserve, Release, Send]
 
 
@@ -181,14 +219,14 @@ def test_a_new_attempt_waits_for_the_delta_in_the_making(
     """Two draws of one round never overlap: the second attempt takes what the first made."""
     one, two, region, go = world.round(0), world.round(0, attempt=1), regions["a"], Event()
     _hold(region, go)
-    _start(one, regions)
+    play(one, regions, until=COLLECT)
     Timer(0.2, go.set).start()
-    _start(two, regions)
+    play(two, regions, until=COLLECT)
     with pytest.raises(OutOfOrderError):
-        region.handle(COLLECT, Envelope(Collect(one.context).to_bytes()))
-    _finish(two, regions)
+        ask(one, region, COLLECT)
+    play(two, regions, first=COLLECT)
 
-    assert _kinds(region) == [Context, Reserve, Release, Context, Send]
+    assert _kinds(region) == [Context, Reserve, Release, Context, Send, Reveal]
 
 
 def test_a_draw_that_failed_is_drawn_anew_in_the_next_attempt(
@@ -197,15 +235,28 @@ def test_a_draw_that_failed_is_drawn_anew_in_the_next_attempt(
     """The failed one sends nothing, however often it is asked for; its reserve is burnt."""
     one, two, region = world.round(0), world.round(0, attempt=1), regions["a"]
     _fail(region)
-    _start(one, regions)
+    play(one, regions, until=COLLECT)
     for _ in range(2):
         with pytest.raises(OSError, match="no space"):
-            region.handle(COLLECT, Envelope(Collect(one.context).to_bytes()))
+            ask(one, region, COLLECT)
     object.__setattr__(region._training, "on_step", lambda step: None)
-    _start(two, regions)
     _finish(two, regions)
 
-    assert _kinds(region) == [Context, Reserve, Context, Reserve, Release, Send]
+    assert _kinds(region) == [Context, Reserve, Context, Reserve, Release, Send, Reveal]
+
+
+def test_consents_to_another_list_are_no_consents(
+    world: World, regions: dict[str, RegionHandler]
+) -> None:
+    """The region reveals nothing, forgets the round's secrets, and has nothing on record."""
+    one, region = world.round(0), regions["a"]
+    play(one, regions, until=UNMASK)
+    with pytest.raises(ProtocolError):
+        region.handle(UNMASK, Envelope(Parcel(bytes(32), SERVER_UID, ()).to_bytes()))
+    with pytest.raises(OutOfOrderError):
+        ask(one, region, UNMASK)
+
+    assert Reveal not in _kinds(region)
 
 
 def _hold(region: RegionHandler, go: Event) -> None:

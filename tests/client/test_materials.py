@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from client.approval import approve
+from client.checkpoints import SeenCheckpoints
 from client.errors import NotApprovedError
 from client.folder import RegionFolder
 from client.ledger_history import LedgerHistory
@@ -19,6 +20,7 @@ from distillation.tokens import Tokens
 from distillation.workbench import Workbench
 from privacy.errors import ReplayedContextError
 from privacy.ledger import Ledger
+from protocol.identity import Registry, region_uid
 from tests.client import region_builder
 from tests.client.region_builder import World, clock
 
@@ -99,15 +101,21 @@ def test_a_region_without_approval_does_not_open(prepared: World, tmp_path: Path
     assert not folder.labels.exists()
 
 
+def _history(folder: RegionFolder, ledger: Ledger) -> LedgerHistory:
+    registry = Registry.from_bytes(folder.registry.read_bytes())
+    seen = SeenCheckpoints(folder.checkpoints, registry)
+    return LedgerHistory(ledger, region_uid(ledger.state.region), folder.ledger_key(), seen)
+
+
 def test_the_ledger_remembers_rounds_over_restarts(prepared: World, folder: RegionFolder) -> None:
     """What was accepted is seen, the last place is known, and nothing earlier is accepted."""
     plan = bytes.fromhex(prepared.plan.hash)
     with Ledger.open(folder.ledger, clock=clock) as ledger:
-        history = LedgerHistory(ledger)
+        history = _history(folder, ledger)
         assert history.latest(plan) is None
         history.accept(plan_hash=plan, round_=0, attempt=1, context=b"c" * 32)
     with Ledger.open(folder.ledger, clock=clock) as ledger:
-        history = LedgerHistory(ledger)
+        history = _history(folder, ledger)
         assert history.has_seen(b"c" * 32)
         assert not history.has_seen(b"d" * 32)
         assert history.latest(plan) == (0, 1)

@@ -77,6 +77,21 @@ def test_the_largest_configuration_fits_its_limit() -> None:
     assert SignedConfig.from_bytes(signed.to_bytes()) == signed
 
 
+def test_more_than_128_regions_are_no_configuration() -> None:
+    """Neither as a value nor on the wire, where the count alone is refused."""
+    with pytest.raises(MalformedMessageError):
+        replace(
+            CONFIG,
+            cohort=tuple(i.to_bytes(16, "big") for i in range(129)),
+            weights=(Fraction(1, 129),) * 129,
+        )
+    data = CONFIG.to_bytes()
+    at = data.index(b"".join(CONFIG.cohort)) - 2
+    assert data[at : at + 2] == (3).to_bytes(2, "big")
+    with pytest.raises(MalformedMessageError, match="at most 128, got 129"):
+        RoundConfig.from_bytes(data[:at] + (129).to_bytes(2, "big") + data[at + 2 :])
+
+
 @pytest.mark.parametrize(
     "change",
     [

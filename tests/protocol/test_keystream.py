@@ -57,3 +57,27 @@ def test_more_than_a_block_is_refused() -> None:
     """A buffer that the zeros do not cover would be filled only in part."""
     with pytest.raises(ValueError, match="at most"):
         Keystream(bytes(32)).fill(np.empty(BLOCK_BYTES + 1, np.uint8))
+
+
+@pytest.mark.parametrize("start", [0, 16, 4096, BLOCK_BYTES - 16])
+def test_a_stream_can_start_at_any_counter(start: int) -> None:
+    """What is read from byte ``start`` on is what the whole stream has there."""
+    whole, part = np.empty(BLOCK_BYTES, np.uint8), np.empty(BLOCK_BYTES - start, np.uint8)
+    Keystream(b"k" * 32).fill(whole)
+    Keystream(b"k" * 32, start=start).fill(part)
+    assert (whole[start:] == part).all()
+
+
+def test_counters_beyond_32_bits_are_carried() -> None:
+    """Byte 2**40 of a stream is the cipher of the counter 2**36, in all 128 bits."""
+    out = np.empty(16, np.uint8)
+    Keystream(bytes(32), start=1 << 40).fill(out)
+    block = Cipher(algorithms.AES256(bytes(32)), modes.ECB()).encryptor()
+    assert out.tobytes() == block.update((1 << 36).to_bytes(16, "big"))
+
+
+@pytest.mark.parametrize("start", [-16, 1, 17])
+def test_a_start_within_a_counter_is_refused(start: int) -> None:
+    """The stream is seekable by counters, not by bytes."""
+    with pytest.raises(ValueError, match="multiple of 16"):
+        Keystream(bytes(32), start=start)

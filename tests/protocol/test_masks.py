@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -10,22 +8,23 @@ from hypothesis import strategies as st
 
 from protocol.encoding import tagged_hash
 from protocol.keystream import BLOCK_BYTES, Keystream
-from protocol.masks import Words, add_masks, mask_key, word_type
+from protocol.masks import Words, apply_masks, mask_key, word_type
 
 
-def seeds_of(me: int, count: int) -> Mapping[int, bytes]:
-    """Return the seed that ``me`` shares with each other of ``count`` parties."""
-    return {
-        peer: tagged_hash("test/seed", min(me, peer), max(me, peer))
-        for peer in range(count)
-        if peer != me
-    }
+def seed_of(one: int, other: int) -> bytes:
+    """Return the seed that two parties share."""
+    return tagged_hash("test/seed", min(one, other), max(one, other))
 
 
-def masked(words: Words, *, me: int, count: int) -> Words:
-    """Return a copy of ``words`` with the masks of ``me`` on."""
+def masked(words: Words, *, me: int, count: int, threads: int = 1) -> Words:
+    """Return a copy of ``words`` with the pairwise masks of ``me`` among ``count`` parties on."""
     result = words.copy()
-    add_masks(result, me=me, seeds=seeds_of(me, count))
+    apply_masks(
+        result,
+        add=[seed_of(me, peer) for peer in range(me + 1, count)],
+        subtract=[seed_of(me, peer) for peer in range(me)],
+        threads=threads,
+    )
     return result
 
 
@@ -85,8 +84,8 @@ def test_masks_by_plain_integers(bits: int) -> None:
     """The same masks from AES on single counter blocks and Python's integers."""
     size, count, me = 10, 3, 1
     expected = [5] * size
-    for peer, seed in seeds_of(me, count).items():
-        aes = Cipher(algorithms.AES256(mask_key(seed)), modes.ECB()).encryptor()
+    for peer in (0, 2):
+        aes = Cipher(algorithms.AES256(mask_key(seed_of(me, peer))), modes.ECB()).encryptor()
         stream = b"".join(aes.update(block.to_bytes(16, "big")) for block in range(size))
         for i in range(size):
             word = int.from_bytes(stream[i * bits // 8 : (i + 1) * bits // 8], "little")
@@ -104,8 +103,53 @@ def test_known_answers() -> None:
     assert out.tobytes().hex() == "f2bfde016802c8098cb59c42419403d697ddc52483f67fb9963a0fcce19741c7"
 
 
-@pytest.mark.parametrize("seeds", [{0: bytes(32)}, {1: bytes(31)}])
-def test_a_seed_for_oneself_or_of_another_size_is_refused(seeds: dict[int, bytes]) -> None:
-    """A mask that nobody else removes is a bug, not a mask."""
-    with pytest.raises(ValueError, match="expected a seed"):
-        add_masks(np.zeros(1, np.uint32), me=0, seeds=seeds)
+@pytest.mark.parametrize("bits", [16, 32])
+@pytest.mark.parametrize("extra", [-1, 0, 1, 3 * BLOCK_BYTES // 2])
+def test_threads_change_nothing(bits: int, extra: int) -> None:
+    """However many threads share a vector, also more than it has blocks, every bit is the same."""
+    words = np.full(BLOCK_BYTES // 2 + extra, 7, word_type(bits))
+    alone = masked(words, me=1, count=3)
+    assert (alone != words).mean() > 0.99
+    for threads in (2, 3, 16):
+        assert (masked(words, me=1, count=3, threads=threads) == alone).all()
+
+
+@pytest.mark.parametrize("bits", [16, 32])
+def test_what_was_added_can_be_subtracted(bits: int) -> None:
+    """The server removes a self mask and pairwise masks from a sum with the same call."""
+    words: Words = np.empty(1000, word_type(bits))
+    words[...] = np.arange(1000)
+    sent = words.copy()
+    apply_masks(sent, add=[b"a" * 32, b"b" * 32], subtract=[b"c" * 32])
+    assert np.count_nonzero(sent != words) > 900
+    apply_masks(sent, add=[b"c" * 32], subtract=[b"b" * 32])
+    apply_masks(sent, add=[], subtract=[b"a" * 32])
+    assert (sent == words).all()
+
+
+def test_no_words_and_no_masks_are_fine() -> None:
+    """An empty vector and an empty list of seeds leave everything as it is."""
+    for size in (0, 5):
+        words = np.ones(size, np.uint32)
+        apply_masks(words, add=[b"a" * 32] * (size == 0), subtract=[], threads=2)
+        assert words.tolist() == [1] * size
+
+
+@pytest.mark.parametrize(
+    ("add", "subtract", "threads"),
+    [
+        ([bytes(31)], [], 1),
+        ([], [b""], 1),
+        ([bytes(32), bytes(32)], [], 1),
+        ([bytes(32)], [bytes(32)], 1),
+        ([bytes(32)], [], 0),
+    ],
+)
+def test_seeds_of_another_size_or_used_twice_are_refused(
+    add: list[bytes], subtract: list[bytes], threads: int
+) -> None:
+    """A mask that cancels itself, or that a short seed makes, is a bug; nothing was changed."""
+    words = np.zeros(4, np.uint32)
+    with pytest.raises(ValueError, match="expected"):
+        apply_masks(words, add=add, subtract=subtract, threads=threads)
+    assert not words.any()

@@ -50,6 +50,10 @@ TABLE: list[tuple[str, dict[str, Any]]] = [
     ("outcome", {"signature": b"s" * 65}),
     ("collect", {"context": b"c" * 31}),
     ("pending", {"context": b"c" * 33}),
+    ("behind", {"plan_hash": b"p" * 31}),
+    ("behind", {"uid": b"u" * 15}),
+    ("behind", {"round_": 2**32}),
+    ("behind", {"round_": -1}),
     ("refusal", {"context": b""}),
     ("refusal", {"uid": b"u"}),
 ]

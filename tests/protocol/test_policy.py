@@ -14,6 +14,7 @@ from protocol.errors import AbortCode, AbortError, MalformedMessageError, OutOfO
 from protocol.fixed_point import Block, Encoding
 from protocol.history import MemoryHistory
 from protocol.identity import region_uid
+from protocol.policy import RegionPolicy
 from protocol.region import State
 from tests.protocol.builders import LATER, NAMES, Federation, identity, registry_of
 
@@ -22,9 +23,20 @@ ME = FEDERATION.names[0]
 CONFIG = FEDERATION.config
 OUTSIDER = region_uid("outsider")
 HASH = b"\x0f" * 32
-QUARTER = Fraction(1, 4)
-ISOLATING = (Fraction(97, 100), Fraction(1, 100), Fraction(1, 100), Fraction(1, 100))
-UNLIKE_THE_PLAN = (Fraction(1, 2), Fraction(1, 6), Fraction(1, 6), Fraction(1, 6))
+MINE, PEERS = region_uid(ME), FEDERATION.uids
+
+
+def shares(*parts: int) -> tuple[Fraction, ...]:
+    """Return weights in these proportions."""
+    return tuple(Fraction(part, sum(parts)) for part in parts)
+
+
+ISOLATING, UNLIKE_THE_PLAN, ONE_LIGHT = shares(97, 1, 1, 1), shares(3, 1, 1, 1), shares(5, 5, 5, 1)
+
+
+def planned(weights: tuple[Fraction, ...]) -> dict[str, Any]:
+    """Return the rule of a plan with these weights."""
+    return {"weights": dict(zip(PEERS, weights, strict=True))}
 
 
 def cohort_of(*uids: bytes) -> dict[str, Any]:
@@ -43,8 +55,12 @@ def counts(threshold: int, min_survivors: int, min_cohort: int) -> dict[str, Any
     return {"threshold": threshold, "min_survivors": min_survivors, "min_cohort": min_cohort}
 
 
+def agreed(threshold: int, min_survivors: int) -> dict[str, Any]:
+    """Return the rule of a plan with these numbers."""
+    return {"threshold": threshold, "min_survivors": min_survivors}
+
+
 WRAPPING = replace(CONFIG.encoding, qmax=2**29)
-MINE, PEERS = region_uid(ME), FEDERATION.uids
 
 # (what the server tries, changes to the round, changes to the region's rules, the code)
 TABLE: list[tuple[str, dict[str, Any], dict[str, Any], AbortCode]] = [
@@ -63,23 +79,51 @@ TABLE: list[tuple[str, dict[str, Any], dict[str, Any], AbortCode]] = [
     ("a region beyond the plan", cohort_of(*PEERS, OUTSIDER), {}, AbortCode.BAD_COHORT),
     ("a region left out", cohort_of(*PEERS[:3]), {}, AbortCode.BAD_COHORT),
     ("a cohort of two", cohort_of(*PEERS[:2]), {}, AbortCode.COHORT_TOO_SMALL),
+    (
+        "a plan for two",
+        cohort_of(*PEERS[:2]),
+        {"weights": dict.fromkeys(PEERS[:2], Fraction(1, 2)), **agreed(2, 2)},
+        AbortCode.COHORT_TOO_SMALL,
+    ),
     ("a cohort of one", cohort_of(MINE), {}, AbortCode.COHORT_TOO_SMALL),
     ("my own floor", {}, {"min_cohort": 5}, AbortCode.COHORT_TOO_SMALL),
-    ("a threshold of one", counts(1, 4, 4), {}, AbortCode.BAD_THRESHOLD),
-    ("a threshold of half", counts(2, 4, 4), {}, AbortCode.BAD_THRESHOLD),
-    ("a threshold above the cohort", counts(5, 5, 5), {}, AbortCode.BAD_THRESHOLD),
-    ("a sum without one region", counts(3, 3, 4), {}, AbortCode.BAD_THRESHOLD),
-    ("survivors below the threshold", counts(4, 3, 4), {}, AbortCode.BAD_THRESHOLD),
-    ("a start without one region", counts(4, 4, 3), {}, AbortCode.BAD_THRESHOLD),
-    ("more colluders than honest", {"assumed_colluders": 4}, {}, AbortCode.BAD_THRESHOLD),
-    ("too many colluders to hide from", {"assumed_colluders": 2}, {}, AbortCode.BAD_WEIGHTS),
+    ("a threshold of one", counts(1, 3, 3), agreed(1, 3), AbortCode.BAD_THRESHOLD),
+    ("a threshold of half", counts(2, 3, 3), agreed(2, 3), AbortCode.BAD_THRESHOLD),
+    ("a threshold above the cohort", counts(5, 5, 5), agreed(5, 5), AbortCode.BAD_THRESHOLD),
+    ("survivors below the threshold", counts(4, 3, 4), agreed(4, 3), AbortCode.BAD_THRESHOLD),
+    ("survivors above the cohort", counts(3, 5, 3), agreed(3, 5), AbortCode.BAD_THRESHOLD),
+    ("a start below the threshold", counts(4, 4, 3), agreed(4, 4), AbortCode.BAD_THRESHOLD),
+    ("a start above the cohort", counts(3, 3, 5), {}, AbortCode.BAD_THRESHOLD),
+    ("a higher threshold than the plan's", counts(4, 4, 4), {}, AbortCode.BAD_THRESHOLD),
+    ("a lower threshold than the plan's", {}, agreed(4, 4), AbortCode.BAD_THRESHOLD),
+    ("more survivors than the plan's", counts(3, 4, 3), {}, AbortCode.BAD_THRESHOLD),
+    ("fewer survivors than the plan's", {}, agreed(3, 4), AbortCode.BAD_THRESHOLD),
+    (
+        "a threshold that two lists can reach",
+        {"assumed_colluders": 2, **counts(3, 4, 4)},
+        agreed(3, 4),
+        AbortCode.BAD_THRESHOLD,
+    ),
+    (
+        "colluders and two honest regions",
+        {"assumed_colluders": 1},
+        {},
+        AbortCode.BAD_THRESHOLD,
+    ),
+    ("more colluders than regions", {"assumed_colluders": 99}, {}, AbortCode.BAD_THRESHOLD),
     ("fewer colluders than I fear", {}, {"assumed_colluders": 1}, AbortCode.BAD_COHORT),
     ("all the weight on one", {"weights": ISOLATING}, {}, AbortCode.BAD_WEIGHTS),
     ("weights unlike the plan", {"weights": UNLIKE_THE_PLAN}, {}, AbortCode.BAD_WEIGHTS),
     (
         "a plan that isolates one",
         {"weights": ISOLATING},
-        {"weights": dict(zip(PEERS, ISOLATING, strict=True))},
+        planned(ISOLATING),
+        AbortCode.BAD_WEIGHTS,
+    ),
+    (
+        "a light region where a colluder is assumed",
+        {"weights": ONE_LIGHT, "assumed_colluders": 1, **counts(3, 4, 3)},
+        {**planned(ONE_LIGHT), **agreed(3, 4)},
         AbortCode.BAD_WEIGHTS,
     ),
     ("a share above my limit", {}, {"max_weight": Fraction(1, 5)}, AbortCode.BAD_WEIGHTS),
@@ -102,21 +146,28 @@ TABLE: list[tuple[str, dict[str, Any], dict[str, Any], AbortCode]] = [
         {},
         AbortCode.BAD_ENCODING,
     ),
+    ("a rotation that was not planned", {"rotation_seed": HASH}, {}, AbortCode.BAD_ENCODING),
+    ("no rotation", {}, {"rotation_seed": HASH}, AbortCode.BAD_ENCODING),
     (
-        "a plain key agreement",
+        "a rotation of the server's choice",
+        {"rotation_seed": HASH},
+        {"rotation_seed": HASH[::-1][:-1] + b"\x01"},
+        AbortCode.BAD_ENCODING,
+    ),
+    ("a plain key agreement", {"kem": Kem.X25519}, {}, AbortCode.KEM_DOWNGRADE),
+    (
+        "the hybrid, which I did not allow",
         {},
-        {"kems": frozenset({Kem.X25519_ML_KEM_768})},
+        {"kems": frozenset({Kem.X25519})},
         AbortCode.KEM_DOWNGRADE,
     ),
-    ("the hybrid, not in this version", {"kem": Kem.X25519_ML_KEM_768}, {}, AbortCode.UNSUPPORTED),
-    ("recovery I did not allow", {"recovery": Recovery.SHARES}, {}, AbortCode.RECOVERY_REFUSED),
+    ("no recovery", {"recovery": Recovery.NONE}, {}, AbortCode.RECOVERY_REFUSED),
     (
-        "recovery, not in this version",
-        {"recovery": Recovery.SHARES},
+        "no recovery, which I allowed: not in this version",
+        {"recovery": Recovery.NONE},
         {"recoveries": frozenset(Recovery)},
         AbortCode.UNSUPPORTED,
     ),
-    ("rotation, not in this version", {"rotation_seed": HASH}, {}, AbortCode.UNSUPPORTED),
     ("noise, not in this version", {"noise_sigma": 3.0}, {}, AbortCode.BAD_NOISE),
     (
         "a wait without end",
@@ -228,6 +279,54 @@ def test_a_policy_for_two_is_no_policy() -> None:
     """In a cohort of two each region reads the other off the sum."""
     with pytest.raises(ValueError, match="min_cohort"):
         replace(FEDERATION.policy, min_cohort=2)
+
+
+@pytest.mark.parametrize(
+    ("config", "rules"),
+    [
+        ({"kem": Kem.X25519}, {"kems": frozenset(Kem)}),
+        ({"rotation_seed": HASH}, {"rotation_seed": HASH}),
+        ({"weights": ONE_LIGHT}, planned(ONE_LIGHT)),
+        (counts(4, 4, 4), agreed(4, 4)),
+        (counts(3, 4, 4), agreed(3, 4)),
+        ({"assumed_colluders": 1, **counts(3, 4, 4)}, {"assumed_colluders": 1, **agreed(3, 4)}),
+        ({"assumed_colluders": 1, **counts(3, 4, 4)}, agreed(3, 4)),
+    ],
+    ids=[
+        "no hybrid",
+        "rotation",
+        "a light region",
+        "all must answer",
+        "all must survive",
+        "a colluder that I fear",
+        "more colluders than I fear",
+    ],
+)
+def test_a_round_within_the_rules_is_accepted(
+    config: dict[str, Any], rules: dict[str, Any]
+) -> None:
+    """What the table's rows refuse is accepted where the rules say so."""
+    region = FEDERATION.region(ME, **rules)
+    region.start(FEDERATION.signed(**config))
+    assert region.state is State.ADVERTISED
+
+
+def test_a_policy_is_strict_unless_it_says_otherwise() -> None:
+    """The hybrid only, recovery only, five regions, no colluder too many, no differencing."""
+    strict = RegionPolicy(
+        registry=FEDERATION.registry,
+        plan_hash=CONFIG.plan_hash,
+        model_hash=CONFIG.model_hash,
+        layout_hash=CONFIG.layout_hash,
+        encoding=CONFIG.encoding,
+        weights={},
+        threshold=4,
+        min_survivors=4,
+    )
+    assert strict.kems == {Kem.X25519_ML_KEM_768}
+    assert strict.recoveries == {Recovery.SHARES}
+    assert (strict.min_cohort, strict.max_weight) == (5, Fraction(1, 2))
+    assert strict.differencing
 
 
 def test_garbage_aborts_the_round() -> None:

@@ -18,7 +18,7 @@ _PLAN = "a" * 64
 
 def _checkpoint() -> Checkpoint:
     model = ModelState(np.arange(4, dtype=np.float32), np.linspace(0, 1, 4))
-    return Checkpoint(_PLAN, 3, 2, model, outcome=b"signed", words=bytes(range(16)))
+    return Checkpoint(_PLAN, 3, 2, model, survivors=bytes(range(32)))
 
 
 def test_a_checkpoint_survives_the_disk(tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_a_checkpoint_survives_the_disk(tmp_path: Path) -> None:
 
     assert found is not None
     assert (found.finished, found.attempt) == (3, 2)
-    assert (found.outcome, found.words) == (b"signed", bytes(range(16)))
+    assert found.survivors == bytes(range(32))
     assert found.model.hash == _checkpoint().model.hash
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.npz"]
 

@@ -1,0 +1,373 @@
+"""What a region checks of each message, beside the configuration (``policy``): FSA1's step table.
+
+Each function returns or raises; none changes anything. A code names the check that failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+from protocol.config import Kem, RoundConfig
+from protocol.differencing import allows
+from protocol.errors import AbortCode, AbortError
+from protocol.history import History
+from protocol.identity import Registry
+from protocol.messages import Advertise, Roster
+from protocol.policy import LEAST_HONEST, check_heavy, least_consents
+from protocol.share_messages import Members, Parcel
+from protocol.unmask_messages import Consent, Survivors
+from protocol.wire import KEM_KEY_BYTES
+
+
+class Addressed(Protocol):
+    """A message of one region to another, about one roster."""
+
+    @property
+    def uid(self) -> bytes:
+        """The sender."""
+        ...
+
+    @property
+    def recipient(self) -> bytes:
+        """Whom it is for."""
+        ...
+
+    @property
+    def roster_hash(self) -> bytes:
+        """The round and its keys."""
+        ...
+
+
+Message = TypeVar("Message", bound=Addressed)
+
+
+def require(holds: bool, code: AbortCode, message: str, *, uid: bytes | None = None) -> None:
+    """Raise an AbortError with this code, message and uid unless ``holds``."""
+    if not holds:
+        raise AbortError(code, message, uid=uid)
+
+
+def own_uid(registry: Registry, public_key: bytes) -> bytes:
+    """Return the uid of the region whose identity key this is.
+
+    Raises:
+        AbortError: ``unknown_region`` if the registry has none.
+    """
+    for record in registry.regions:
+        if record.identity_key == public_key:
+            return record.uid
+    raise AbortError(
+        AbortCode.UNKNOWN_REGION,
+        f"the registry (epoch {registry.epoch}) has no region with this identity; is the key "
+        "file the right one?",
+    )
+
+
+def check_advert(
+    advert: Advertise, *, config: RoundConfig, context: bytes, registry: Registry
+) -> None:
+    """Check one advert against the round, whose context is given; both sides do.
+
+    Raises:
+        AbortError: ``wrong_context``, ``unknown_region``, ``malformed`` (a KEM key that the round
+            has no use for, or none where it needs one) or ``bad_signature``, with the uid.
+    """
+    uid = advert.uid
+    require(
+        advert.context == context,
+        AbortCode.WRONG_CONTEXT,
+        "expected an advert for this round",
+        uid=uid,
+    )
+    require(
+        uid in config.cohort,
+        AbortCode.UNKNOWN_REGION,
+        f"expected a region of the cohort, got {uid.hex()}",
+        uid=uid,
+    )
+    expected = 0 if config.kem is Kem.X25519 else KEM_KEY_BYTES
+    require(
+        len(advert.kem_key) == expected,
+        AbortCode.MALFORMED,
+        f"expected a KEM key of {expected} bytes, got {len(advert.kem_key)}",
+        uid=uid,
+    )
+    advert.verify(registry.record(uid).identity_key)
+
+
+def check_roster(
+    roster: Roster,
+    *,
+    config: RoundConfig,
+    context: bytes,
+    own_advert: bytes,
+    me: bytes,
+    registry: Registry,
+) -> None:
+    """Check everybody's keys.
+
+    Raises:
+        AbortError: ``wrong_context``, ``own_key_replaced``, ``duplicate_keys``, ``too_few_keys``,
+            or as `check_advert`.
+    """
+    require(
+        roster.context == context,
+        AbortCode.WRONG_CONTEXT,
+        f"expected the roster of {context.hex()}, got {roster.context.hex()}",
+    )
+    own = [advert.to_bytes() for advert in roster.adverts if advert.uid == me]
+    require(
+        own == [own_advert],
+        AbortCode.OWN_KEY_REPLACED,
+        "expected this region's own advert, byte for byte; the server changed or lost it",
+    )
+    for advert in roster.adverts:
+        check_advert(advert, config=config, context=context, registry=registry)
+    count = len(roster.adverts)
+    for keys in (
+        {advert.x25519_key for advert in roster.adverts},
+        {advert.kem_key or advert.uid for advert in roster.adverts},
+    ):
+        require(
+            len(keys) == count,
+            AbortCode.DUPLICATE_KEYS,
+            "expected keys of its own from every region, got one twice",
+        )
+    require(
+        count >= config.min_cohort,
+        AbortCode.TOO_FEW_KEYS,
+        f"expected the keys of at least {config.min_cohort} regions, got {count}",
+    )
+
+
+def check_not_behind(roster: Roster, *, me: bytes, history: History) -> None:
+    """Check that no peer has seen a later state of this region's ledger than it has itself.
+
+    Raises:
+        AbortError: ``ledger_behind``: this region runs on an older copy of its folder.
+    """
+    for advert in roster.adverts:
+        for checkpoint in advert.checkpoints:
+            require(
+                checkpoint.uid != me or advert.uid == me or not history.is_behind(checkpoint.note),
+                AbortCode.LEDGER_BEHIND,
+                f"{advert.uid.hex()} has seen a later checkpoint of this region's ledger than the "
+                "ledger holds: this folder is an older copy; find the newest one, and spend "
+                "nothing until then",
+            )
+
+
+def read_parcel(
+    data: bytes,
+    read: Callable[[bytes], Message],
+    *,
+    roster_hash: bytes,
+    me: bytes,
+    peers: Iterable[bytes],
+) -> Mapping[bytes, Message]:
+    """Return the messages in a parcel for this region, by sender; signatures are not checked.
+
+    Raises:
+        MalformedMessageError: If it is not a `Parcel`, or what is in it cannot be read.
+        AbortError: ``roster_mismatch`` for another round or roster, ``wrong_context`` for another
+            recipient, ``unknown_region`` for a stranger, ``duplicate_keys`` for a second message
+            of one sender: the server relays what it should not.
+    """
+    parcel = Parcel.from_bytes(data)
+    check_roster_hash(parcel.roster_hash, roster_hash)
+    messages: dict[bytes, Message] = {}
+    known = set(peers) - {me}
+    for message in map(read, parcel.items):
+        check_roster_hash(message.roster_hash, roster_hash)
+        require(
+            message.recipient == me,
+            AbortCode.WRONG_CONTEXT,
+            f"expected messages for {me.hex()}, got one for {message.recipient.hex()}",
+        )
+        require(
+            message.uid in known,
+            AbortCode.UNKNOWN_REGION,
+            f"expected messages of regions in the roster, got one of {message.uid.hex()}",
+        )
+        require(
+            message.uid not in messages,
+            AbortCode.DUPLICATE_KEYS,
+            f"expected one message of {message.uid.hex()}, got two",
+        )
+        messages[message.uid] = message
+    return messages
+
+
+def check_roster_hash(theirs: bytes, ours: bytes) -> None:
+    """Check that a message is about the roster that this region signed on to.
+
+    Raises:
+        AbortError: ``roster_mismatch``.
+    """
+    require(
+        theirs == ours,
+        AbortCode.ROSTER_MISMATCH,
+        f"expected the roster {ours.hex()}, got {theirs.hex()}: the server shows different "
+        "regions different keys, or mixes rounds",
+    )
+
+
+def check_enough(count: int, code: AbortCode, *, config: RoundConfig) -> None:
+    """Check that a region and ``count`` peers reach the threshold.
+
+    Raises:
+        AbortError: ``code``.
+    """
+    require(
+        count + 1 >= config.threshold,
+        code,
+        f"expected good messages of at least {config.threshold - 1} peers, got {count}",
+    )
+
+
+def check_members(
+    members: Members, *, me: bytes, accepted: Iterable[bytes], config: RoundConfig
+) -> None:
+    """Check whom this region is asked to mask with.
+
+    Raises:
+        AbortError: ``bad_members`` if it is not one of them, or cannot mask with one of them;
+            ``too_few_shares`` if they are too few.
+    """
+    require(
+        me in members.uids and set(members.uids) <= {me, *accepted},
+        AbortCode.BAD_MEMBERS,
+        "expected this region and peers whose dealings it accepted",
+    )
+    least = max(config.threshold, config.min_survivors)
+    require(
+        len(members.uids) >= least,
+        AbortCode.TOO_FEW_SHARES,
+        f"expected at least {least} members, got {len(members.uids)}",
+    )
+
+
+def check_survivors(
+    message: Survivors,
+    *,
+    me: bytes,
+    members: Sequence[bytes],
+    checkpoint: bytes,
+    config: RoundConfig,
+) -> None:
+    """Check whose vectors the sum will hold.
+
+    Raises:
+        AbortError: ``bad_survivors``, ``unknown_survivor``, ``too_few_survivors``,
+            ``bad_checkpoint`` or ``bad_weights``.
+    """
+    survivors = message.survivors
+    require(
+        me in survivors,
+        AbortCode.BAD_SURVIVORS,
+        "expected this region among the survivors: it sent its vector",
+    )
+    require(
+        set(survivors) <= set(members),
+        AbortCode.UNKNOWN_SURVIVOR,
+        "expected survivors that this region shares a mask with",
+    )
+    least = max(config.threshold, config.min_survivors)
+    require(
+        len(survivors) >= least,
+        AbortCode.TOO_FEW_SURVIVORS,
+        f"expected at least {least} survivors, got {len(survivors)}",
+    )
+    own = [note.note for note in message.checkpoints if note.uid == me]
+    require(
+        own == ([checkpoint] if checkpoint else []),
+        AbortCode.BAD_CHECKPOINT,
+        "expected the checkpoint that this region sent with its vector",
+    )
+    weights = dict(zip(config.cohort, config.weights, strict=True))
+    check_heavy([weights[uid] for uid in survivors], colluders=config.assumed_colluders)
+
+
+def check_one_view(
+    survivors: tuple[bytes, ...],
+    *,
+    config: RoundConfig,
+    payload_sha256: bytes,
+    history: History,
+    differencing: bool,
+) -> None:
+    """Check that this sum shows no more than those that this region helped with before.
+
+    Raises:
+        AbortError: ``already_revealed`` if it gave shares for other survivors, or for another
+            delta, in an earlier attempt of this round; ``differencing`` if sums of several rounds
+            would isolate a few regions.
+    """
+    plan, round_ = config.plan_hash, config.round_
+    before = history.revealed(plan, round_)
+    require(
+        before is None or (before.survivors, before.payload_sha256) == (survivors, payload_sha256),
+        AbortCode.ALREADY_REVEALED,
+        f"this region gave its shares for round {round_} already, for other survivors: a second "
+        "sum would show the difference; only those survivors can be summed again",
+    )
+    least = config.assumed_colluders + LEAST_HONEST
+    require(
+        not differencing or allows(history.survivor_sets(plan), frozenset(survivors), least=least),
+        AbortCode.DIFFERENCING,
+        f"with the sums of earlier rounds this one would show fewer than {least} regions apart "
+        "from the others; wait for the missing regions and start another attempt",
+    )
+
+
+def check_consents(
+    consents: Sequence[Consent],
+    *,
+    config: RoundConfig,
+    survivors: tuple[bytes, ...],
+    survivors_hash: bytes,
+    roster_hash: bytes,
+    registry: Registry,
+    me: bytes | None = None,
+) -> None:
+    """Check that enough distinct survivors consented to exactly one list; an auditor does, too.
+
+    Args:
+        consents: As received.
+        config: The round.
+        survivors: The list.
+        survivors_hash: Its hash.
+        roster_hash: The round and its keys.
+        registry: Everybody's keys.
+        me: A region that must be among them, if any.
+
+    Raises:
+        AbortError: ``roster_mismatch``, ``bad_survivors`` (another list, a stranger, one region
+            twice, or not this one), ``bad_signature`` or ``too_few_consents``.
+    """
+    signers: set[bytes] = set()
+    for consent in consents:
+        check_roster_hash(consent.roster_hash, roster_hash)
+        require(
+            consent.survivors_hash == survivors_hash
+            and consent.uid in survivors
+            and consent.uid not in signers,
+            AbortCode.BAD_SURVIVORS,
+            f"expected consents of distinct survivors to one list, got another from "
+            f"{consent.uid.hex()}: the server shows different regions different lists",
+            uid=consent.uid,
+        )
+        consent.verify(registry.record(consent.uid).identity_key)
+        signers.add(consent.uid)
+    require(
+        me is None or me in signers,
+        AbortCode.BAD_SURVIVORS,
+        "expected this region's own consent among the others",
+    )
+    least = least_consents(config, survivors=len(survivors))
+    require(
+        len(signers) >= least,
+        AbortCode.TOO_FEW_CONSENTS,
+        f"expected the consents of {least} survivors, got {len(signers)}",
+    )
