@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 from flwr.app import Context
 
-from client.flower_adapter import make_client_app
-from client.handler import RegionHandler
+from client.flower_adapter import Handler, make_client_app
 from client.local_log import LocalLog
 from client.materials import Materials
 from client.region import Region, open_region
@@ -25,6 +24,7 @@ from server.flower_adapter import FlowerTransport
 from server.rounds import FinishedRound, RoundLoop, RunTerms
 from simulations.errors import SimulationError
 from simulations.grid import Fault, LocalGrid
+from simulations.lies import Lies
 from simulations.prepare import Prepared
 from simulations.progress import Progress
 from simulations.regions import Parties
@@ -72,6 +72,7 @@ def open_federation(
     *,
     clock: Callable[[], int],
     fault: Fault,
+    lies: Lies,
     journal: Journal,
     show: Progress,
 ) -> Iterator[Federation]:
@@ -84,6 +85,7 @@ def open_federation(
         materials: What each region checked at approval.
         clock: Unix seconds.
         fault: What is lost on the way.
+        lies: Who breaks the protocol.
         journal: Where the time of labelling is kept.
         show: Who is told of it.
     """
@@ -101,7 +103,9 @@ def open_federation(
                 done(len(regions) / len(plan.cohort))
         logs = {name: LocalLog(run.region(name).errors) for name in regions}
         apps = {
-            node: make_client_app(_always(regions[name].handler), report=_into(logs[name]))
+            node: make_client_app(
+                _always(lies.handler(name, regions[name].handler)), report=_into(logs[name])
+            )
             for node, name in enumerate(regions, start=_FIRST_NODE)
         }
         grid = stack.enter_context(LocalGrid(apps, fault=fault))
@@ -111,6 +115,7 @@ def open_federation(
             registry=parties.registry,
             identity=parties.server,
             deadlines=DEADLINES,
+            open_round=lies.open_round,
         )
         loop = RoundLoop(
             terms,
@@ -127,6 +132,6 @@ def _into(log: LocalLog) -> Callable[[Context, Exception], None]:
     return lambda context, error: log.report(error)
 
 
-def _always(handler: RegionHandler) -> Callable[[Context], RegionHandler]:
+def _always(handler: Handler) -> Callable[[Context], Handler]:
     """Return a function that finds this handler for every node context."""
     return lambda context: handler

@@ -23,6 +23,7 @@ from simulations.comparisons import compare
 from simulations.federation import Federation, open_federation
 from simulations.gates import missed_gates
 from simulations.grid import Fault, no_fault
+from simulations.lies import Lies
 from simulations.model_card import model_card
 from simulations.prepare import Bench, Prepared, StudyData, prepare
 from simulations.progress import Progress, Quiet
@@ -44,12 +45,14 @@ class Options:
         show: Who is told what happens.
         clock: Unix seconds.
         fault: What is lost between coordinator and regions.
+        lies: Who breaks the protocol on purpose.
     """
 
     resume: bool = False
     show: Progress = field(default_factory=Quiet)
     clock: Callable[[], int] = _now
     fault: Fault = no_fault
+    lies: Lies = field(default_factory=Lies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,7 @@ def simulate(study_file: Path, out: Path, options: Options) -> Result:
         materials,
         clock=options.clock,
         fault=options.fault,
+        lies=options.lies,
         journal=journal,
         show=show,
     ) as federation:

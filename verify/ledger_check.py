@@ -11,71 +11,21 @@ and whether the end of a ledger was cut off together with the report's figures.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
-from privacy.charging import charged_epsilon
-from privacy.errors import LedgerVersionError, PrivacyError, UnknownEntryError
-from privacy.events import Composed, Mechanism, SampledGaussian
+from privacy.errors import PrivacyError
+from privacy.events import Mechanism, SampledGaussian
 from privacy.guarantee import NOTHING, describe
-from privacy.ledger_entries import Approval, Entry
-from privacy.ledger_file import LedgerFile
-from privacy.ledger_state import ComponentState, LedgerState, fold_all
+from privacy.ledger_state import ComponentState, LedgerState
 from privacy.plan import TRAIN
 from privacy.report.model import Report
 from privacy.report.parts import Region
 from verify.errors import ContradictedError, MissingEvidenceError
-
-
-class Outcome(Enum):
-    """What a check found; the value is the exit code of a command that reports it."""
-
-    HOLDS = 0
-    VIOLATED = 1
-    INCOMPLETE = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that does not hold, or could not be checked.
-
-    Attributes:
-        outcome: Which of the two.
-        region: Where; empty for the run as a whole.
-        text: What was expected and what came.
-    """
-
-    outcome: Outcome
-    region: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """Everything one check found; no finding means that the report holds.
-
-    Attributes:
-        findings: In the order of the regions.
-        regions: Regions whose ledger was compared in full.
-    """
-
-    findings: tuple[Finding, ...]
-    regions: tuple[str, ...]
-
-    @property
-    def outcome(self) -> Outcome:
-        """The worst of all findings: violated before incomplete before holds."""
-        found = {finding.outcome for finding in self.findings}
-        for outcome in (Outcome.VIOLATED, Outcome.INCOMPLETE):
-            if outcome in found:
-                return outcome
-        return Outcome.HOLDS
+from verify.evidence import read_state, region_folder
+from verify.findings import Finding, Outcome, Result
 
 
 def check_ledgers(folder: Path) -> Result:
@@ -92,7 +42,7 @@ def check_ledgers(folder: Path) -> Result:
     compared = []
     for region in report.regions:
         try:
-            state = _state(_folder_of(folder, region.name))
+            state = read_state(region_folder(folder, region.name))
         except MissingEvidenceError as error:
             findings.append(Finding(Outcome.INCOMPLETE, region.name, str(error)))
         except ContradictedError as error:
@@ -102,23 +52,6 @@ def check_ledgers(folder: Path) -> Result:
             differences = _differences(region, report.plan, state)
             findings += [Finding(Outcome.VIOLATED, region.name, text) for text in differences]
     return Result(tuple(findings), tuple(compared))
-
-
-def read_bodies(folder: Path) -> Sequence[bytes]:
-    """Return the bodies of the ledger in a region's folder, and change nothing there.
-
-    Raises:
-        MissingEvidenceError: If there is no ledger, or this release cannot read it.
-        ContradictedError: If the file is damaged.
-    """
-    database, export = folder / "ledger.db", folder / "ledger.jsonl"
-    if database.is_file():
-        return _database_bodies(database)
-    if export.is_file():
-        return export.read_bytes().splitlines()
-    raise MissingEvidenceError(
-        f"expected ledger.db or ledger.jsonl in {folder}, got neither; ask the region for it"
-    )
 
 
 def _report(path: Path) -> Report:
@@ -142,65 +75,6 @@ def _unreported(folder: Path, report: Report) -> Iterator[Finding]:
                 path.parent.name,
                 f"expected only the report's regions, got a ledger of {path.parent.name}; "
                 "its charges and releases are missing from the report",
-            )
-
-
-def _database_bodies(database: Path) -> Sequence[bytes]:
-    with tempfile.TemporaryDirectory(prefix="stillroom-") as scratch:
-        # Opening would write a log beside the evidence; what was not folded into the database
-        # yet is in its write-ahead log.
-        for path in (database, database.with_name("ledger.db-wal")):
-            if path.is_file():
-                shutil.copyfile(path, Path(scratch, path.name))
-        try:
-            file = LedgerFile.open(Path(scratch, database.name))
-        except LedgerVersionError as error:
-            raise MissingEvidenceError(str(error)) from error
-        except PrivacyError as error:
-            raise ContradictedError(f"{database.name} cannot be read: {error}") from error
-        try:
-            return file.bodies()
-        except PrivacyError as error:
-            raise ContradictedError(f"{database.name} cannot be read: {error}") from error
-        finally:
-            file.close()
-
-
-def _folder_of(folder: Path, region: str) -> Path:
-    """Return where the region's ledger is, inside the run's folder and nowhere else."""
-    if Path(region).name != region:
-        raise ContradictedError(f"expected the name of a region, got the path {region[:80]!r}")
-    return folder / "regions" / region
-
-
-def _state(folder: Path) -> LedgerState:
-    """Read and fold a region's ledger, and compute each of its charges anew."""
-    bodies = read_bodies(folder)
-    try:
-        entries = [Entry.from_bytes(body) for body in bodies]
-    except (UnknownEntryError, LedgerVersionError) as error:
-        raise MissingEvidenceError(str(error)) from error
-    except PrivacyError as error:
-        raise ContradictedError(str(error)) from error
-    try:
-        state = fold_all(bodies)
-        for entry in entries:
-            if isinstance(entry.payload, Approval):
-                _check_charges(entry.payload)
-    except PrivacyError as error:
-        raise ContradictedError(f"the ledger breaks its own rules: {error}") from error
-    return state
-
-
-def _check_charges(approval: Approval) -> None:
-    """Refuse an approval that charged less than its events cost."""
-    event = Composed(tuple(approval.components.values()))
-    for charge in approval.charges:
-        cost = charged_epsilon(event, delta=charge.delta, neighbours=charge.neighbours)
-        if cost > charge.epsilon:
-            raise ContradictedError(
-                f"the plan {approval.plan[:16]}… was charged {charge}, "
-                f"and its events cost ε = {cost} at that δ"
             )
 
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.config import MAX_CONFIG_BYTES, Deadlines, Kem, Recovery, RoundConfig, SignedConfig
@@ -49,6 +49,7 @@ def configs(draw: st.DrawFn) -> RoundConfig:
     )
 
 
+@settings(max_examples=60)
 @given(config=configs())
 def test_any_configuration_survives_the_wire(config: RoundConfig) -> None:
     """What was written is read, and its context with it."""
@@ -57,6 +58,7 @@ def test_any_configuration_survives_the_wire(config: RoundConfig) -> None:
     assert again.context() == config.context()
 
 
+@settings(max_examples=40)
 @given(left=configs(), right=configs())
 def test_two_configurations_share_no_context(left: RoundConfig, right: RoundConfig) -> None:
     """Whatever differs makes another context."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeAlias
@@ -286,6 +287,20 @@ def test_a_vector_is_added_as_a_whole_or_not_at_all() -> None:
         assert not play.server._sum.any()
     play.server.on_masked(masked, chunks)
     assert play.server._sum.tobytes() == b"".join(chunks)
+
+
+@pytest.mark.parametrize("size_bytes", [16, 24])
+def test_a_vector_of_another_size_is_not_added(size_bytes: int) -> None:
+    """Also if its message, its hashes and its signature agree with it."""
+    play = contested(FEDERATION).until("mask")
+    region, members = play.regions[ME], play.server.members()
+    message = Masked.from_bytes(play.answer("mask", region, members)[0])
+    chunk = bytes(size_bytes)
+    digest = hashlib.sha256(chunk).digest()
+    other = resigned(message, ME, size_bytes=size_bytes, chunk_hashes=(digest,))
+    with aborting(AbortCode.BAD_LENGTH, UID[ME]):
+        play.server.on_masked(other.to_bytes(), [chunk])
+    assert not play.server._masked
 
 
 def test_a_region_that_is_no_member_cannot_send_a_vector() -> None:

@@ -27,6 +27,8 @@ OTHERS = tuple(i.to_bytes(16, "big") for i in range(MAX_REGIONS + 1))
 HASHES = st.binary(min_size=32, max_size=32)
 UID_SETS = st.frozensets(st.binary(min_size=16, max_size=16), max_size=6).map(sorted).map(tuple)
 
+TOO_MANY = tuple(replace(DEALING, uid=b"\xff" * 16, recipient=uid) for uid in OTHERS[1:])
+
 # (message, a field out of its limits)
 TABLE: list[tuple[str, dict[str, Any]]] = [
     ("encaps", {"roster_hash": b"r" * 31}),
@@ -48,6 +50,8 @@ TABLE: list[tuple[str, dict[str, Any]]] = [
     ("dealing", {"signature": b""}),
     ("shares", {"roster_hash": b"r" * 33}),
     ("shares", {"roster_hash": b"r" * 32}),  # its dealings are of another one
+    ("shares", {"roster_hash": b"r" * 31, "dealings": (), "escrow": bytes(16)}),
+    ("shares", {"uid": b"\xff" * 16, "dealings": TOO_MANY, "escrow": bytes(32 * 128 + 16)}),
     ("shares", {"uid": b"u" * 16}),
     ("shares", {"self_secret": b"c" * 31}),
     ("shares", {"escrow_secret": b"c" * 33}),
@@ -105,9 +109,7 @@ def test_what_travels_in_a_parcel_fits_into_it(name: str) -> None:
 
 def test_the_largest_parcel_and_shares_can_be_read() -> None:
     """127 dealings and 128 items."""
-    dealings = tuple(
-        replace(DEALING, uid=b"\xff" * 16, recipient=uid) for uid in OTHERS[: MAX_REGIONS - 1]
-    )
+    dealings = TOO_MANY[: MAX_REGIONS - 1]
     shares = replace(
         SHARES,
         uid=b"\xff" * 16,

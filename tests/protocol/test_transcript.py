@@ -94,6 +94,11 @@ REAL = GOOD.consents
 TABLE: list[tuple[str, dict[str, Any], AbortCode]] = [
     ("another attempt", {"signed_config": OTHER.signed_config}, AbortCode.WRONG_CONTEXT),
     ("the roster of another attempt", {"roster": OTHER.roster}, AbortCode.WRONG_CONTEXT),
+    (
+        "a roster of another round without anybody",
+        {"roster": Roster(bytes(32), ()).to_bytes()},
+        AbortCode.WRONG_CONTEXT,
+    ),
     ("the list of another attempt", {"survivors": OTHER.survivors}, AbortCode.BAD_TRANSCRIPT),
     ("consents of another attempt", {"consents": OTHER.consents}, AbortCode.ROSTER_MISMATCH),
     (

@@ -1,16 +1,14 @@
 """The round loop goes on past faulty, late and absent regions, and stops when it must."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from client.handler import RegionHandler
 from client.model_chain import load_chain
-from distillation.aggregate import ModelState
 from privacy.ledger import Ledger
-from protocol.config import Deadlines
 from protocol.envelope import Envelope, MessageKind
 from protocol.errors import AbortCode
 from protocol.identity import region_uid
@@ -20,55 +18,10 @@ from protocol.transcript import Receipt, transcript_hash
 from server.errors import RunFailedError
 from server.flower_adapter import TransportError
 from server.published import PublishedRounds
-from server.rounds import FinishedRound, RoundLoop, RunTerms
+from server.rounds import FinishedRound
 from tests.client import region_builder
 from tests.client.region_builder import World, clock
-
-Reply = Envelope | TransportError
-Change = Callable[[int, MessageKind, Envelope], Reply]
-
-
-_MASKED_S = 5
-
-
-class _Time:
-    """Goes on only when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self._now = 0.0
-
-    def now(self) -> float:
-        return self._now
-
-    def sleep(self, seconds: float) -> None:
-        self._now += seconds
-
-
-class _Direct:
-    """A transport that calls the regions' handlers, and may change what they say."""
-
-    def __init__(self, regions: list[RegionHandler], change: Change) -> None:
-        self._regions, self._change = regions, change
-        self.late = 0
-        self.away: dict[int, int] = {}
-        self.deadlines: list[tuple[MessageKind, float]] = []
-
-    def nodes(self) -> tuple[int, ...]:
-        if self.late:
-            self.late -= 1
-            return (0,)
-        return tuple(range(len(self._regions)))
-
-    def exchange(
-        self, kind: MessageKind, requests: Mapping[int, Envelope], deadline_s: float
-    ) -> Iterator[tuple[int, Reply]]:
-        self.deadlines.append((kind, deadline_s))
-        for node, request in requests.items():
-            if self.away.get(node, 0):
-                self.away[node] -= 1
-                yield node, TransportError(node, "error 5")
-            else:
-                yield node, self._change(node, kind, self._regions[node].handle(kind, request))
+from tests.server.direct import MASKED_S, Change, Direct, Reply, honest, run
 
 
 def _prepare(folder: Path, *, any_survivors: bool) -> World:
@@ -98,42 +51,6 @@ def _without_b(world: World, finished: list[FinishedRound], *, from_round: int =
         assert set(one.bytes_in) == set(world.plan.cohort) - ({"b"} if lost else set())
 
 
-def _run(
-    world: World, change: Change, *, late: int = 0, away: int = 0
-) -> tuple[list[FinishedRound], list[str]]:
-    """Run all rounds; return them and the names of the transcript's events.
-
-    Args:
-        world: The run.
-        change: What becomes of an answer.
-        late: How often only one node is there when the coordinator looks.
-        away: How many messages b does not get at the start.
-    """
-    terms = RunTerms(
-        plan=world.plan,
-        layout=world.prepared.part.layout,
-        registry=world.parties.registry,
-        identity=world.parties.server,
-        deadlines=Deadlines(
-            advertise_s=5, encaps_s=5, shares_s=5, masked_s=_MASKED_S, consent_s=5, unmask_s=5
-        ),
-    )
-    with region_builder.handlers(world) as regions:
-        transport = _Direct(list(regions.values()), change)
-        transport.late, transport.away = late, {1: away}
-        start, time = ModelState.start(world.prepared.start), _Time()
-        loop = RoundLoop(
-            terms, transport, world.run.root, start=start, clock=time.now, sleep=time.sleep
-        )
-        finished = list(loop.run())
-    lines = (world.run.root / "transcript.jsonl").read_text().splitlines()
-    return finished, [json.loads(line)["event"] for line in lines]
-
-
-def _honest(node: int, kind: MessageKind, reply: Envelope) -> Reply:
-    return reply
-
-
 def _once(strike: MessageKind, what: Callable[[Envelope], Reply]) -> Change:
     struck: list[int] = []
 
@@ -146,9 +63,9 @@ def _once(strike: MessageKind, what: Callable[[Envelope], Reply]) -> Change:
     return change
 
 
-def test_honest_regions_finish_every_round(world: World) -> None:
+def testhonest_regions_finish_every_round(world: World) -> None:
     """Three rounds, each with every region's bytes, none void."""
-    finished, events = _run(world, _honest)
+    finished, events = run(world, honest)
 
     assert [one.round_ for one in finished] == [0, 1, 2]
     assert all(len(one.bytes_in) == 5 for one in finished)
@@ -177,7 +94,7 @@ def test_a_faulty_region_costs_the_sum_its_delta(
     world: World, kind: MessageKind, what: Callable[[Envelope], Reply]
 ) -> None:
     """No attempt is void; the others' sum is published."""
-    finished, events = _run(world, _once(kind, what))
+    finished, events = run(world, _once(kind, what))
 
     _without_b(world, finished)
     assert events.count("void") == 0
@@ -185,9 +102,9 @@ def test_a_faulty_region_costs_the_sum_its_delta(
 
 @pytest.mark.parametrize("kind", [MessageKind.QUERY_CONSENT, MessageKind.QUERY_UNMASK])
 def test_a_region_lost_after_its_vector(world: World, kind: MessageKind) -> None:
-    """Before its consent it costs an attempt, for all of up to nine must consent; after it, none."""
+    """Before its consent it costs an attempt, as all of up to nine must consent; after it, none."""
     lost = _once(kind, lambda reply: TransportError(1, "error 5"))
-    finished, events = _run(world, lost)
+    finished, events = run(world, lost)
 
     assert [len(one.bytes_in) for one in finished] == [5, 5, 5]
     assert events.count("void") == (kind is MessageKind.QUERY_CONSENT)
@@ -202,7 +119,7 @@ def test_a_region_that_missed_a_sum_gets_it(tmp_path: Path, any_survivors: bool)
     difference of two sums.
     """
     world = _prepare(tmp_path, any_survivors=any_survivors)
-    finished, events = _run(world, _honest, away=2)  # neither the start nor the sum reached it
+    finished, events = run(world, honest, away=2)  # neither the start nor the sum reached it
 
     _without_b(world, finished)
     with Ledger.open(world.run.region("b").ledger, clock=clock) as ledger:
@@ -217,7 +134,7 @@ def test_a_region_that_missed_a_sum_gets_it(tmp_path: Path, any_survivors: bool)
 def test_a_lost_vector_is_asked_for_again(world: World) -> None:
     """The region sends the same bytes once more, within the same attempt."""
     lost = _once(MessageKind.TRAIN_MASKED, lambda reply: TransportError(1, "error 5"))
-    finished, events = _run(world, lost)
+    finished, events = run(world, lost)
 
     assert len(finished) == 3
     assert "void" not in events
@@ -232,26 +149,26 @@ def test_a_vector_with_a_changed_byte_never_reaches_the_sum(world: World) -> Non
         changed = bytes([first[0] ^ 1]) + bytes(first[1:])
         return Envelope(reply.body, (changed, *reply.chunks[1:]))
 
-    finished, events = _run(world, _once(MessageKind.TRAIN_MASKED, flip))
+    finished, events = run(world, _once(MessageKind.TRAIN_MASKED, flip))
 
     _without_b(world, finished)
     assert events.count("void") == 0
     assert "refused" in events
 
 
-def test_regions_that_never_answer_end_the_run(world: World) -> None:
+def test_regions_that_never_answer_end_therun(world: World) -> None:
     """With too few left, the coordinator stops after three attempts and names who is missing."""
 
     def silent(node: int, kind: MessageKind, reply: Envelope) -> Reply:
         return TransportError(node, "deadline") if node in (2, 3) else reply
 
     with pytest.raises(RunFailedError, match="c, d"):
-        _run(world, silent)
+        run(world, silent)
 
 
 def test_regions_countersign_every_sum(world: World) -> None:
     """Five receipts a round, each for the transcript as it was published."""
-    finished, _ = _run(world, _honest)
+    finished, _ = run(world, honest)
     for one in finished:
         published = PublishedRounds(world.run.root / "rounds")
         digest = transcript_hash(published.transcript(one.round_))
@@ -272,8 +189,8 @@ def test_a_coordinator_that_died_in_a_round_goes_on_with_the_next_attempt(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        _run(world, _once(kind, die))
-    finished, events = _run(world, _honest)
+        run(world, _once(kind, die))
+    finished, events = run(world, honest)
     lines = (world.run.root / "transcript.jsonl").read_text().splitlines()
     opened = [found["context"] for line in lines if (found := json.loads(line)).get("signed")]
 
@@ -285,19 +202,19 @@ def test_a_coordinator_that_died_in_a_round_goes_on_with_the_next_attempt(
 
 def test_a_finished_run_has_no_round_left(world: World) -> None:
     """Opened again, it does nothing; regions are not even asked."""
-    _run(world, _honest)
+    run(world, honest)
 
-    assert _run(world, lambda *sent: pytest.fail("a region was asked"))[0] == []
+    assert run(world, lambda *sent: pytest.fail("a region was asked"))[0] == []
 
 
 def test_a_lost_region_is_asked_seldom_and_never_past_the_deadline(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its errors come at once: the coordinator waits longer each time, within one deadline."""
-    transports: list[_Direct] = []
-    original = _Direct.__init__
+    transports: list[Direct] = []
+    original = Direct.__init__
 
-    def remembering(self: _Direct, regions: list[RegionHandler], change: Change) -> None:
+    def remembering(self: Direct, regions: list[RegionHandler], change: Change) -> None:
         original(self, regions, change)
         transports.append(self)
 
@@ -305,15 +222,15 @@ def test_a_lost_region_is_asked_seldom_and_never_past_the_deadline(
         lost = node == 1 and kind is MessageKind.TRAIN_MASKED
         return TransportError(node, "undelivered") if lost else reply
 
-    monkeypatch.setattr(_Direct, "__init__", remembering)
-    finished, _ = _run(world, undelivered)
+    monkeypatch.setattr(Direct, "__init__", remembering)
+    finished, _ = run(world, undelivered)
     (transport,) = transports
     asked = [limit for kind, limit in transport.deadlines if kind is MessageKind.TRAIN_MASKED]
 
     assert [len(one.bytes_in) for one in finished] == [4, 4, 4]
     assert len(asked) <= 3 * 9  # three rounds of five seconds: 0.05 s, 0.1 s, 0.2 s, …
-    assert max(asked) <= _MASKED_S + 1e-6  # the clock is a float
-    assert min(asked) < _MASKED_S / 2
+    assert max(asked) <= MASKED_S + 1e-6  # the clock is a float
+    assert min(asked) < MASKED_S / 2
 
 
 def test_a_region_that_is_never_ready_is_left_out_by_the_clock(world: World) -> None:
@@ -324,7 +241,7 @@ def test_a_region_that_is_never_ready_is_left_out_by_the_clock(world: World) -> 
             return reply
         return Envelope(Pending(Masked.from_bytes(reply.body).context).to_bytes())
 
-    finished, _ = _run(world, pending)
+    finished, _ = run(world, pending)
 
     assert all(set(one.bytes_in) == {"a", "c", "d", "e"} for one in finished)
 
@@ -333,7 +250,7 @@ def test_a_region_that_is_never_ready_is_left_out_by_the_clock(world: World) -> 
 def test_a_region_that_refuses_is_on_record_by_its_code(world: World, kind: MessageKind) -> None:
     """The coordinator learns a fixed word, and goes on without it."""
     refusal = Refusal(uid=region_uid("b"), code=AbortCode.REFUSED_LOCALLY).to_bytes()
-    finished, events = _run(world, _once(kind, lambda reply: Envelope(refusal)))
+    finished, events = run(world, _once(kind, lambda reply: Envelope(refusal)))
 
     _without_b(world, finished)
     assert events.count("left") == 1
@@ -350,7 +267,7 @@ def test_a_region_cannot_speak_for_another(world: World) -> None:
         adverts.append(reply)
         return adverts[0]
 
-    finished, events = _run(world, echo)
+    finished, events = run(world, echo)
 
     _without_b(world, finished)
     assert events.count("refused") == 1
@@ -358,6 +275,6 @@ def test_a_region_cannot_speak_for_another(world: World) -> None:
 
 def test_the_coordinator_waits_for_regions_that_come_late(world: World) -> None:
     """Nodes that join within the deadline are not a void round."""
-    _, events = _run(world, _honest, late=3)
+    _, events = run(world, honest, late=3)
 
     assert "void" not in events

@@ -16,14 +16,20 @@ from distillation.evaluation import Quality
 from distillation.held_out import HeldOut
 from distillation.layout import Vector
 from privacy.ledger import Ledger
-from privacy.ledger_entries import Context, Release, Reserve, Send
+from privacy.ledger_entries import Context, Release, Reserve, Reveal, Send
 from protocol.config import Deadlines
+from protocol.coordinator import CoordinatorRound
+from protocol.envelope import Envelope, MessageKind
+from protocol.unmask_messages import Survivors
 from simulations.errors import SimulationError
 from simulations.grid import Moment
+from simulations.lies import Lies
 from simulations.simulate import Options, simulate
 from tests.simulations import tiny_study
 from tests.simulations.tiny_study import REGIONS, TinyStudy
-from verify.ledger_check import Outcome, check_ledgers
+from verify.findings import Outcome
+from verify.ledger_check import check_ledgers
+from verify.sums_check import check_sums
 
 _FIRST_NODE = 2
 _ROOT = Path(__file__).parents[2]
@@ -51,22 +57,29 @@ def _draws(out: Path, region: str, kind: type[Reserve] | type[Release]) -> list[
     return [(e.round, e.draw) for e in _entries(out, region) if isinstance(e, kind)]
 
 
+_SHORT = Deadlines(advertise_s=2, encaps_s=2, shares_s=2, masked_s=2, consent_s=2, unmask_s=2)
+
+
+def _mute_once(lost: str) -> Callable[[int, str, Moment], bool]:
+    """Lose b's first answer to messages of one kind."""
+    struck: list[int] = []
+
+    def fault(node: int, kind: str, moment: Moment) -> bool:
+        if node == _FIRST_NODE + 1 and kind == lost and moment is Moment.AFTER and not struck:
+            struck.append(node)
+            return True
+        return False
+
+    return fault
+
+
 @pytest.mark.slow
-def test_a_void_round_sends_the_same_delta_under_new_masks(
+def test_a_void_attempt_sends_the_same_delta_under_new_masks(
     study: TinyStudy, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One reserve and one release, but two contexts and two different vectors, in every region."""
-    deadlines = Deadlines(advertise_s=1, encaps_s=1, masked_s=1)
-    monkeypatch.setattr("simulations.federation.DEADLINES", deadlines)
-    starts: list[int] = []
-
-    def first_attempt_of_b_is_mute(node: int, kind: str, moment: Moment) -> bool:
-        if node != _FIRST_NODE + 1 or moment is Moment.BEFORE:
-            return False
-        starts.extend([node] if kind == "train.start" else [])
-        return kind == "train.masked" and len(starts) == 1
-
-    simulate(study.file, out, Options(fault=first_attempt_of_b_is_mute))
+    monkeypatch.setattr("simulations.federation.DEADLINES", _SHORT)
+    simulate(study.file, out, Options(fault=_mute_once("query.consent")))
 
     for region in REGIONS:
         entries = _entries(out, region)
@@ -74,7 +87,165 @@ def test_a_void_round_sends_the_same_delta_under_new_masks(
         assert _draws(out, region, Reserve) == _draws(out, region, Release) == [(0, 1), (1, 1)]
         assert len({send.wire_sha256 for send in sends}) == len(sends) == 2
         assert sum(isinstance(e, Context) for e in entries) == 3
+        assert len(_reveals(out, region)) == 2
     assert check_ledgers(out).outcome is Outcome.HOLDS
+    assert check_sums(out).outcome is Outcome.HOLDS
+
+
+def _reveals(out: Path, region: str) -> dict[int, set[str]]:
+    """Return the lists of survivors that a region gave shares for, by round."""
+    found: dict[int, set[str]] = {}
+    for entry in _entries(out, region):
+        if isinstance(entry, Reveal):
+            found.setdefault(entry.round, set()).add(entry.survivors)
+    return found
+
+
+_STEPS = [
+    "train.start",
+    "query.encaps",
+    "query.shares",
+    "query.accept",
+    "train.masked",
+    "query.consent",
+    "query.unmask",
+    "query.sum",
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("any_survivors", [False, True])
+@pytest.mark.parametrize("step", _STEPS)
+def test_a_region_that_dies_in_a_step_of_the_first_round_costs_no_run(
+    study: TinyStudy, out: Path, step: str, any_survivors: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed for good before or after its vector: the others finish, and every file agrees.
+
+    Where it died after the survivors were fixed, the first sum holds it; a later sum without it
+    would show its delta, so that run stops unless the plan allows any survivors.
+    """
+    monkeypatch.setattr("simulations.federation.DEADLINES", _SHORT)
+    rule = f"any_survivors = {str(any_survivors).lower()}"
+    study.edit("[federation]", f"[federation]\n{rule}")
+    dead: list[int] = []
+
+    def die(node: int, kind: str, moment: Moment) -> bool:
+        if node == _FIRST_NODE + 1 and kind == step:
+            dead.append(node)
+        return bool(dead) and node == _FIRST_NODE + 1
+
+    if step in ("query.unmask", "query.sum") and not any_survivors:
+        with pytest.raises(SimulationError, match="isolate"):
+            simulate(study.file, out, Options(fault=die))
+        assert check_sums(out).outcome is Outcome.HOLDS
+        return
+    report = simulate(study.file, out, Options(fault=die)).report
+
+    assert [one.round for one in report.rounds] == [0, 1, 2]
+    assert check_ledgers(out).outcome is Outcome.HOLDS
+    assert check_sums(out).outcome is Outcome.HOLDS
+    assert all(len(lists) == 1 for lists in _reveals(out, "a").values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", _STEPS[:-1])
+def test_a_region_that_lies_costs_the_others_a_region(
+    study: TinyStudy, out: Path, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One changed byte in an answer of b: no wrong sum, and the run ends."""
+    monkeypatch.setattr("simulations.federation.DEADLINES", _SHORT)
+    told: list[str] = []
+
+    def lie(kind: MessageKind, answer: Envelope) -> Envelope:
+        if kind.value != step or told:
+            return answer
+        told.append(step)
+        body = bytearray(answer.body)
+        body[len(body) // 2] ^= 1
+        return Envelope(bytes(body), answer.chunks)
+
+    report = simulate(study.file, out, Options(lies=Lies(regions={"b": lie}))).report
+
+    assert [one.round for one in report.rounds] == [0, 1, 2]
+    assert check_sums(out).outcome is Outcome.HOLDS
+
+
+class _TwoLists(CoordinatorRound):
+    """Shows one region another list of survivors than the others, to get both kinds of share."""
+
+    def survivors(self) -> bytes:
+        data = super().survivors()
+        honest = Survivors.from_bytes(data)
+        victim = honest.survivors[-1]
+        self._asked = getattr(self, "_asked", 0) + 1
+        if self._asked > 1:
+            return data
+        others = tuple(uid for uid in honest.survivors if uid != victim)
+        notes = tuple(note for note in honest.checkpoints if note.uid != victim)
+        lie = Survivors(roster_hash=honest.roster_hash, survivors=others, checkpoints=notes)
+        self._survivors = lie.signed_by(self._identity)
+        return self._survivors.to_bytes()
+
+
+@pytest.mark.slow
+def test_a_coordinator_that_leaves_a_region_out_of_the_list_gets_no_second_list(
+    study: TinyStudy, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four consent to a sum without the fifth; nobody ever helps with one that holds it."""
+    monkeypatch.setattr("simulations.federation.DEADLINES", _SHORT)
+    simulate(study.file, out, Options(lies=Lies(open_round=_TwoLists)))
+
+    lists = [_reveals(out, region) for region in REGIONS]
+    for round_ in (0, 1):
+        shown = set().union(*(found.get(round_, set()) for found in lists))
+        assert len(shown) == 1
+    assert sum(bool(found) for found in lists) == 4
+
+
+_KILLED_AT = """
+import os, signal, sys
+from pathlib import Path
+from client.handler import RegionHandler
+from protocol.identity import region_uid
+from simulations.simulate import Options, simulate
+
+original = RegionHandler.handle
+
+def handle(handler, kind, request):
+    answer = original(handler, kind, request)
+    here = handler.uid == region_uid("c") and kind.value == sys.argv[3]
+    if here and handler._chain.next_round == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return answer
+
+RegionHandler.handle = handle
+simulate(Path(sys.argv[1]), Path(sys.argv[2]), Options())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", _STEPS[:-1])
+def test_killed_in_any_state_a_region_reveals_for_one_list_a_round(
+    study: TinyStudy, out: Path, step: str
+) -> None:
+    """Kill -9 right after each step of the second round, then a restart: no second reveal."""
+    killed = subprocess.run(
+        [sys.executable, "-c", _KILLED_AT, str(study.file), str(out), step],
+        env={**os.environ, "PYTHONPATH": str(_ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-500:]
+    simulate(study.file, out, Options(resume=True))
+
+    for region in REGIONS:
+        assert {round_: len(lists) for round_, lists in _reveals(out, region).items()} == {
+            0: 1,
+            1: 1,
+        }
+        assert [round_ for round_, _ in _draws(out, region, Release)] == [0, 1]
+    assert check_ledgers(out).outcome is Outcome.HOLDS
+    assert check_sums(out).outcome is Outcome.HOLDS
 
 
 _DEATHS = {

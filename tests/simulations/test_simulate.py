@@ -20,7 +20,8 @@ from simulations.progress import Quiet
 from simulations.simulate import Options, simulate
 from tests.simulations import tiny_study
 from tests.simulations.tiny_study import REGIONS, TinyStudy
-from verify.ledger_check import Outcome, check_ledgers
+from verify.findings import Outcome
+from verify.ledger_check import check_ledgers
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from privacy.report.model import Report
 from privacy.report.parts import Region
 from tests.privacy.builders import DIGEST, noon, ready_ledger, small_plan
 from tests.privacy.report.builders import sample
-from verify.ledger_check import Outcome, check_ledgers
+from verify.findings import Outcome
+from verify.ledger_check import check_ledgers
 
 PLAN = small_plan()
 CONTEXT = bytes(32)
