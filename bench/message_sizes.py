@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
@@ -203,18 +203,27 @@ def play(size: int) -> Sizes:
 def table(counts: Iterable[int]) -> str:
     """Return the Markdown table: the largest message of each kind, and a region's mean round."""
     played = {count: play(count) for count in counts}
-    head = ["transport", "", "message", "fields", *(f"N = {count}" for count in played)]
-    rows = [head, ["---"] * 4 + ["--:"] * len(played)]
-    for (kind, way), types in _MESSAGES.items():
-        largest = [f"{max(sizes[kind, way]):,}" for sizes in played.values()]
-        rows.append([f"`{kind.value}`", way, _name(types), _fields(types[-1]), *largest])
-    for way in (DOWN, UP):
-        sums = [
-            sum(sum(found) for (_, where), found in sizes.items() if where == way) / count
-            for count, sizes in played.items()
-        ]
-        rows.append(["the round", way, "", "mean of the regions", *(f"{one:,.0f}" for one in sums)])
+    sizes = [f"N = {count}" for count in played]
+    rows = [["transport", DOWN, *sizes, UP, *sizes]]
+    rows.append(["---", *["---", *["--:"] * len(played)] * 2])
+    for kind in dict.fromkeys(kind for kind, _ in _MESSAGES):
+        row = [f"`{kind.value}`"]
+        for way in (DOWN, UP):
+            types = _MESSAGES[kind, way]
+            row.append(f"{_name(types)}: {_fields(types[-1])}")
+            row += [f"{max(one[kind, way]):,}" for one in played.values()]
+        rows.append(row)
+    rows.append(["all", *_means(played, DOWN), *_means(played, UP)])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _means(played: Mapping[int, Sizes], way: str) -> list[str]:
+    """Return what a region gets or sends in the whole round, the mean of all regions."""
+    sums = {
+        count: sum(sum(found) for (_, where), found in sizes.items() if where == way)
+        for count, sizes in played.items()
+    }
+    return ["mean of the regions", *(f"{total / count:,.0f}" for count, total in sums.items())]
 
 
 def _name(types: tuple[type, ...]) -> str:

@@ -33,8 +33,8 @@ _KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
 _METHOD = [
     "CPU seconds of one process, user and system; a client's are over all steps, mean over the "
     "clients that ran whole and were not lost.",
-    "The allocator keeps its memory (glibc), for both sides: by default the kernel's work for fresh "
-    "pages would add more to Flower's side than to FSA1's.",
+    "The allocator keeps its memory (glibc), for both sides: by default the kernel's work for "
+    "fresh pages would add more to Flower's side than to FSA1's.",
     "Regions are lost after the shares and before the vectors: in Flower 1.41 an earlier loss ends "
     "the round.",
     "Not counted on either side: training, transport and the broadcast of the model. Not counted "

@@ -5,7 +5,8 @@ ClientError
 ├── PolicyError             the policy file is wrong
 ├── ApprovalRefusedError    this region must not run this plan; nothing was charged
 ├── NotApprovedError        the plan was not approved here
-└── ModelChainError         the coordinator's model is not the one that this region computed
+├── ModelChainError         the coordinator's model is not the one that this region computed
+└── RuntimeApiError         the SuperNode's Runtime API cannot be used (executor_runtime)
 """
 
 

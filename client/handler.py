@@ -23,7 +23,7 @@ from distillation.plan_terms import optimizer_of
 from privacy.plan import TRAIN
 from protocol.config import SignedConfig
 from protocol.envelope import Envelope, MessageKind
-from protocol.errors import AbortCode, AbortError, OutOfOrderError
+from protocol.errors import OutOfOrderError
 from protocol.identity import Identity
 from protocol.messages import Behind, Collect, Pending
 from protocol.region import RegionRound
@@ -193,8 +193,8 @@ class RegionHandler:
         digest = transcript_hash(request.body)
         if digest != self._chain.last:
             self._terms.check_published(checked.config, self._chain)
-            self._check_own_view(checked)
             mean = checked.outcome.mean(b"".join(request.chunks), config=checked.config)
+            self._record_sum(checked, digest)
             chain = self._chain.after(mean, optimizer_of(self._plan), digest)
             save_chain(self._folder, self._plan.hash, chain)
             self._chain = chain
@@ -202,15 +202,15 @@ class RegionHandler:
         receipt = Receipt(context=checked.config.context(), uid=self.uid, transcript_hash=digest)
         return Envelope(receipt.signed_by(self._identity).to_bytes())
 
-    def _check_own_view(self, checked: Checked) -> None:
-        """Check that the sum is over those for whom this region gave its shares, if it did."""
+    def _record_sum(self, checked: Checked, digest: bytes) -> None:
+        """Put a sum on record, which refuses one over others than this region gave shares for."""
         config = checked.config
-        own = self._history.revealed(config.plan_hash, config.round_)
-        if own is not None and own.survivors != checked.outcome.survivors:
-            raise AbortError(
-                AbortCode.BAD_TRANSCRIPT,
-                "the published sum is over other regions than those that this region consented to",
-            )
+        self._history.record_sum(
+            plan_hash=config.plan_hash,
+            round_=config.round_,
+            survivors=checked.outcome.survivors,
+            transcript=digest,
+        )
 
     def _require_current(self) -> _Current:
         if self._current is None:

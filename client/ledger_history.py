@@ -55,9 +55,17 @@ class LedgerHistory:
         )
 
     def survivor_sets(self, plan_hash: bytes) -> tuple[SurvivorSet, ...]:
-        """Return the survivors of every round of a plan that the region gave shares for."""
-        entries = self.ledger.state.reveals(plan_hash.hex()).values()
-        return tuple(frozenset(_uids(entry.survivors)) for entry in entries)
+        """Return the survivors of every sum of a plan, with this region and without."""
+        state, plan = self.ledger.state, plan_hash.hex()
+        lists = {round_: reveal.survivors for round_, reveal in state.reveals(plan).items()}
+        lists |= {round_: published.survivors for round_, published in state.sums(plan).items()}
+        return tuple(frozenset(_uids(joined)) for joined in lists.values())
+
+    def record_sum(
+        self, *, plan_hash: bytes, round_: int, survivors: tuple[bytes, ...], transcript: bytes
+    ) -> None:
+        """Put a published sum on record, durably before this returns."""
+        self.ledger.record_sum(plan_hash.hex(), round_, transcript.hex(), survivors)
 
     def reveal(self, reveal: Reveal) -> None:
         """Put a reveal on record, durably before this returns."""

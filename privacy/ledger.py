@@ -3,7 +3,7 @@
 The order that makes a crash harmless:
 
     context → reserve → train → store the payload → release → mask → send → bytes leave
-    → reveal → shares leave
+    → reveal → shares leave → sum
 
 Each step is on the disk before the next begins. A process killed anywhere may have reserved
 more than it released, never released more than it reserved. A reserve is never given back:
@@ -38,6 +38,7 @@ from privacy.ledger_entries import (
     Reserve,
     Reveal,
     Send,
+    Sum,
     body_hash,
 )
 from privacy.ledger_file import LedgerFile
@@ -321,6 +322,25 @@ class Ledger:
         uids = b"".join(survivors).hex()
         entry = Reveal(plan_hash, round_, context.hex(), uids, payload_sha256)
         self._append(lambda state: None if state.revealed(plan_hash, round_) == entry else entry)
+
+    def record_sum(
+        self, plan_hash: str, round_: int, transcript: str, survivors: Sequence[bytes]
+    ) -> None:
+        """Record a published sum before the model steps by it; the same again changes nothing.
+
+        Args:
+            plan_hash: The plan.
+            round_: The round; the one after the last recorded.
+            transcript: Hash of the signed messages that prove the survivors' consent, hex.
+            survivors: The regions in the sum, 16 bytes each, ascending.
+
+        Raises:
+            DuplicateEntryError: If it is out of order, or over other survivors than this region
+                gave its shares for.
+            UnknownEntryError: If the plan was not approved here.
+        """
+        entry = Sum(plan_hash, round_, transcript, b"".join(survivors).hex())
+        self._append(lambda state: None if state.sums(plan_hash).get(round_) == entry else entry)
 
     def head_at(self, size: int) -> str | None:
         """Return the hash of entry ``size``, counted from 1, or None if there is none.

@@ -284,6 +284,38 @@ class Reveal:
 
 
 @dataclass(frozen=True, slots=True)
+class Sum:
+    """A published sum that the region checked and stepped its model by.
+
+    Attributes:
+        plan: SHA-256 of the plan.
+        round: The round of the plan; sums come in order, from 0.
+        transcript: Hash of the signed messages that prove the survivors' consent.
+        survivors: The regions in the sum, as in `Reveal`.
+    """
+
+    KIND: ClassVar[str] = "sum"
+    plan: str
+    round: int
+    transcript: str
+    survivors: str
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the kind's own fields."""
+        return asdict(self)
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Self:
+        """Read the kind's own fields."""
+        return cls(
+            plan=fields.hex_bytes("plan", size=32),
+            round=fields.integer("round"),
+            transcript=fields.hex_bytes("transcript", size=32),
+            survivors=fields.hex_items("survivors", size=16),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """Anything else worth keeping: a self-test, an incident, a new key. It changes no budget."""
 
@@ -302,12 +334,12 @@ class Note:
 
 
 Payload: TypeAlias = (
-    Genesis | Account | Approval | Context | Reserve | Release | Send | Reveal | Note
+    Genesis | Account | Approval | Context | Reserve | Release | Send | Reveal | Sum | Note
 )
 
 _KINDS: dict[str, type[Payload]] = {
     kind.KIND: kind
-    for kind in (Genesis, Account, Approval, Context, Reserve, Release, Send, Reveal, Note)
+    for kind in (Genesis, Account, Approval, Context, Reserve, Release, Send, Reveal, Sum, Note)
 }
 
 

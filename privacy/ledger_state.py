@@ -7,7 +7,8 @@ verifier calls it on a stranger's bodies; both therefore refuse the same things:
 - reserved steps never exceed a component's maximum, in integers; no reserve is given back;
 - a release needs the latest draw of its round, and a round is released once per component;
 - a send needs its release and an accepted context; a context is accepted once, in order;
-- shares are revealed for one list of survivors a round, whatever the number of attempts.
+- shares are revealed for one list of survivors a round, whatever the number of attempts, and the
+  published sum is over these.
 
 Source of the stopping rule: a plan fixes all its mechanisms before any data is touched, so the
 accountant's bound on the whole plan covers any order of use and any early stop; across plans
@@ -45,6 +46,7 @@ from privacy.ledger_entries import (
     Reserve,
     Reveal,
     Send,
+    Sum,
     body_hash,
 )
 
@@ -91,6 +93,7 @@ class PlanState:
         contexts: Accepted contexts with their (round, attempt).
         last_round: The latest (round, attempt); None before the first.
         reveals: By round, the one list of survivors that shares were given for.
+        sums: The published sums, by round.
     """
 
     approval: Approval
@@ -98,6 +101,7 @@ class PlanState:
     contexts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     last_round: tuple[int, int] | None = None
     reveals: Mapping[int, Reveal] = field(default_factory=dict)
+    sums: Mapping[int, Sum] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +157,11 @@ class LedgerState:
         """Return what shares were given for under the plan, by round."""
         plan = self.plans.get(plan_hash)
         return plan.reveals if plan else {}
+
+    def sums(self, plan_hash: str) -> Mapping[int, Sum]:
+        """Return the published sums of the plan, by round."""
+        plan = self.plans.get(plan_hash)
+        return plan.sums if plan else {}
 
     def _component(self, plan_hash: str, component: str) -> ComponentState | None:
         plan = self.plans.get(plan_hash)
@@ -380,6 +389,25 @@ def _(payload: Reveal, state: LedgerState) -> LedgerState:
         )
     reveals = _with(plan.reveals, payload.round, known)
     return _with_plan(state, payload.plan, replace(plan, reveals=reveals))
+
+
+@_apply.register
+def _(payload: Sum, state: LedgerState) -> LedgerState:
+    plan = _plan(state, payload.plan)
+    if payload.round != len(plan.sums):
+        raise DuplicateEntryError(
+            f"expected the sum of round {len(plan.sums)}, got that of {payload.round}; each is on "
+            "record once, in order"
+        )
+    reveal = plan.reveals.get(payload.round)
+    if reveal is not None and reveal.survivors != payload.survivors:
+        raise DuplicateEntryError(
+            f"shares for round {payload.round} were given for other survivors than are in the "
+            "published sum; the coordinator shows regions different sums"
+        )
+    return _with_plan(
+        state, payload.plan, replace(plan, sums=_with(plan.sums, payload.round, payload))
+    )
 
 
 def _plan(state: LedgerState, plan_hash: str) -> PlanState:

@@ -6,6 +6,7 @@ regions that were shown different models, plans or cohorts do not even produce a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -134,7 +135,7 @@ class RoundConfig:
         require_range("attempt", self.attempt, most=_U16)
         for name in ("threshold", "min_cohort", "min_survivors", "assumed_colluders"):
             require_range(name, getattr(self, name), most=_U16)
-        if not 0 <= self.noise_sigma < float("inf"):
+        if not 0 <= self.noise_sigma < math.inf or math.copysign(1, self.noise_sigma) < 0:
             raise MalformedMessageError(f"expected a finite noise >= 0, got {self.noise_sigma}")
         require_ascending(self.cohort)
         _check_weights(self.weights, count=len(self.cohort))

@@ -205,7 +205,7 @@ class CoordinatorRound:
         self._require(Phase.ACCEPTS)
         self._check_signed(message, message.roster_hash)
         self._require_first(message.uid, self._accepted)
-        checks.check_peers(message, known=self._shares)
+        checks.check_peers(message, shares=self._shares)
         self._accepted[message.uid] = frozenset(message.peers)
 
     def members(self) -> bytes:
@@ -216,7 +216,8 @@ class CoordinatorRound:
             OutOfOrderError: If the phase is another.
         """
         if self.phase is Phase.ACCEPTS:
-            self._members = checks.mutual(self._accepted)
+            liars = checks.proven_liars(self._accepted, self._shares, self._registry)
+            self._members = checks.mutual(self._accepted, without=liars)
             self._require_count(self._least(), "accepted shares", self._members)
             self._sum = np.zeros(self.config.dim, self._sum.dtype)
             self._enter(Phase.VECTORS, self._members, self._masked)
@@ -307,9 +308,9 @@ class CoordinatorRound:
         """Take one survivor's shares.
 
         Raises:
-            MalformedMessageError: If it is not an `Unmask`, or a share is no field element.
-            AbortError: If it is for another roster or list, not signed, or a share is not the one
-                that was dealt; with the uid.
+            MalformedMessageError: If it is not an `Unmask`.
+            AbortError: If it is for another roster or list, not signed, or a share is no field
+                element or not the one that was dealt; with the uid.
             OutOfOrderError: If the phase is another, or this region revealed before.
         """
         message = Unmask.from_bytes(unmask)

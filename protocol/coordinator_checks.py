@@ -11,6 +11,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from protocol.config import RoundConfig
 from protocol.errors import AbortCode, AbortError
 from protocol.identity import Identity, Registry
+from protocol.keys import check_public_keys
 from protocol.messages import Advertise, Masked
 from protocol.region_checks import require
 from protocol.share_messages import Accepted, Encaps, Shares
@@ -43,11 +44,12 @@ def check_own(config: RoundConfig, server_identity: Identity, registry: Registry
 
 
 def check_fresh_keys(advert: Advertise, others: Iterable[Advertise]) -> None:
-    """Check that a region did not send a key of another one.
+    """Check that a region's keys can be used, and that none is another one's.
 
     Raises:
-        AbortError: ``duplicate_keys``.
+        AbortError: ``malformed`` or ``duplicate_keys``.
     """
+    check_public_keys(advert.x25519_key, advert.kem_key, uid=advert.uid)
     require(
         not any(
             advert.x25519_key == other.x25519_key
@@ -101,27 +103,47 @@ def check_dealings(shares: Shares, *, known: Container[bytes], threshold: int) -
     )
 
 
-def check_peers(accepted: Accepted, *, known: Container[bytes]) -> None:
-    """Check that a region accepts dealings of regions that dealt.
+def check_peers(accepted: Accepted, *, shares: Mapping[bytes, Shares]) -> None:
+    """Check that a region accepts only peers that dealt to it.
 
     Raises:
         AbortError: ``unknown_region``.
     """
     require(
-        all(uid in known for uid in accepted.peers),
+        all(peer in shares and accepted.uid in shares[peer].recipients for peer in accepted.peers),
         AbortCode.UNKNOWN_REGION,
-        f"expected {accepted.uid.hex()} to accept dealings of regions that dealt",
+        f"expected {accepted.uid.hex()} to accept regions that dealt to it",
         uid=accepted.uid,
     )
 
 
-def mutual(accepted: Mapping[bytes, frozenset[bytes]]) -> tuple[bytes, ...]:
+def proven_liars(
+    accepted: Mapping[bytes, frozenset[bytes]],
+    shares: Mapping[bytes, Shares],
+    registry: Registry,
+) -> frozenset[bytes]:
+    """Return the dealers of disputed dealings that carry no good signature of theirs."""
+    liars = set()
+    for holder, peers in accepted.items():
+        for dealer, dealt in shares.items():
+            if dealer != holder and dealer not in peers and holder in dealt.recipients:
+                try:
+                    dealt.dealing_to(holder).verify(registry.record(dealer).identity_key)
+                except AbortError:
+                    liars.add(dealer)
+    return frozenset(liars)
+
+
+def mutual(
+    accepted: Mapping[bytes, frozenset[bytes]], *, without: frozenset[bytes] = frozenset()
+) -> tuple[bytes, ...]:
     """Return regions that all accept each other, ascending.
 
-    Whoever has most disputes leaves first, so that one that quarrels with many does not cost the
-    others each other.
+    Those ``without`` leave first, then whoever has most disputes: one that quarrels with many does
+    not cost the others each other. Between two who quarrel with each other only, nothing that is
+    signed says who lies; the lower one leaves.
     """
-    left = set(accepted)
+    left = set(accepted) - without
 
     def disputes(one: bytes) -> int:
         return sum(

@@ -94,7 +94,9 @@ def deal(
         ),
         dealings=tuple(dealings),
     )
-    return Dealt(shares.signed_by(identity), shamir.to_bytes(secrets[sealing.SELF]), own)
+    secret = shamir.to_bytes(secrets[sealing.SELF])
+    seed = sealing.self_seed(secret, roster_hash=roster_hash, dealer=me)
+    return Dealt(shares.signed_by(identity), seed, own)
 
 
 def open_dealing(

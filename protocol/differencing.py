@@ -1,4 +1,4 @@
-"""Which survivors a region may help to sum, given the sums that it helped with before.
+"""Which survivors a region may help to sum, given all earlier sums of the plan.
 
 Sums over different sets can be added and subtracted: over {1..9} and {1..8} they give region 9.
 Models change little from round to round, so that this works nearly as well across rounds (So et
@@ -25,7 +25,7 @@ def allows(accepted: Iterable[SurvivorSet], proposed: SurvivorSet, *, least: int
     """Return whether a sum over ``proposed`` shows no combination of fewer than ``least`` regions.
 
     Args:
-        accepted: The sets of all sums that this region helped with in a plan.
+        accepted: The sets of all sums of a plan, those without this region too.
         proposed: The set of the next one.
         least: Smallest number of regions that a combination may consist of.
     """

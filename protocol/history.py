@@ -54,7 +54,25 @@ class History(Protocol):
         ...
 
     def survivor_sets(self, plan_hash: bytes) -> tuple[SurvivorSet, ...]:
-        """Return the survivors of every round of a plan that the region revealed shares for."""
+        """Return the survivors of every sum of a plan that the region knows of.
+
+        That is every round that it revealed shares for, and every published one, with or without
+        it. It must know the sums of all earlier rounds before it takes part in a later one: what
+        it did itself does not show what a coordinator can combine.
+        """
+        ...
+
+    def record_sum(
+        self, *, plan_hash: bytes, round_: int, survivors: tuple[bytes, ...], transcript: bytes
+    ) -> None:
+        """Remember whose vectors a published sum holds, durably before this returns.
+
+        Args:
+            plan_hash: The plan, 32 bytes.
+            round_: The round.
+            survivors: Ascending by uid, as the checked transcript has them.
+            transcript: Its hash, 32 bytes.
+        """
         ...
 
     def reveal(self, reveal: Reveal) -> None:
@@ -84,6 +102,7 @@ class MemoryHistory:
         self._contexts: set[bytes] = set()
         self._latest: dict[bytes, tuple[int, int]] = {}
         self._reveals: dict[tuple[bytes, int], Reveal] = {}
+        self._sums: dict[tuple[bytes, int], SurvivorSet] = {}
 
     def has_seen(self, context: bytes) -> bool:
         """Return whether a round with this context was accepted before."""
@@ -103,12 +122,16 @@ class MemoryHistory:
         return self._reveals.get((plan_hash, round_))
 
     def survivor_sets(self, plan_hash: bytes) -> tuple[SurvivorSet, ...]:
-        """Return the survivors of every round that shares were revealed for."""
-        return tuple(
-            frozenset(reveal.survivors)
-            for (plan, _), reveal in self._reveals.items()
-            if plan == plan_hash
-        )
+        """Return the survivors of every sum that is known."""
+        known = {place: frozenset(reveal.survivors) for place, reveal in self._reveals.items()}
+        known |= self._sums
+        return tuple(found for (plan, _), found in known.items() if plan == plan_hash)
+
+    def record_sum(
+        self, *, plan_hash: bytes, round_: int, survivors: tuple[bytes, ...], transcript: bytes
+    ) -> None:
+        """Remember a published sum."""
+        self._sums[plan_hash, round_] = frozenset(survivors)
 
     def reveal(self, reveal: Reveal) -> None:
         """Remember a reveal; the first one of a round stays."""

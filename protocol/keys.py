@@ -121,6 +121,25 @@ class RoundKeys:
         raise TypeError("RoundKeys are secrets of one round: they cannot be copied or stored")
 
 
+def check_public_keys(x25519_key: bytes, kem_key: bytes, *, uid: bytes) -> None:
+    """Check that a region's public keys can be used at all; anybody can see that.
+
+    Args:
+        x25519_key: 32 bytes.
+        kem_key: 1184 bytes, or empty.
+        uid: Whose keys they are.
+
+    Raises:
+        AbortError: ``malformed``, with the uid, for a point of low order or no ML-KEM-768 key.
+    """
+    try:
+        X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(x25519_key))
+        if kem_key:
+            MLKEM768PublicKey.from_public_bytes(kem_key)
+    except ValueError as error:
+        raise _faulty(uid, "keys that a peer can use") from error
+
+
 def encapsulate(kem_key: bytes, *, peer: bytes) -> Encapsulated:
     """Return a fresh KEM secret for ``peer``; an empty one if it has no KEM key.
 

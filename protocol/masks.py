@@ -44,7 +44,8 @@ def apply_masks(
     Guarantees, for parties that share one seed per pair, added by one and subtracted by the other:
       - the sum of all masked vectors is the sum of the inputs, modulo 2**bits;
       - to whoever lacks one of the seeds, the result looks uniform (AES-256 as a PRF).
-    A seed serves one vector: a second one would show the difference of the two.
+    A seed serves one vector: a second one would show the difference of the two. The caller sees to
+    that; two colluders who choose one seed on purpose hurt nobody else.
 
     Args:
         words: Shape (d,), contiguous, of ``word_type(16)`` or ``word_type(32)``.
@@ -53,11 +54,10 @@ def apply_masks(
         threads: How many ranges of the vector are worked on at once; the result is the same.
 
     Raises:
-        ValueError: If a seed occurs twice or has another size than 32 bytes, or ``threads`` < 1.
+        ValueError: If a seed has another size than 32 bytes, or ``threads`` < 1.
     """
-    seeds = (*add, *subtract)
-    if any(len(seed) != 32 for seed in seeds) or len(set(seeds)) != len(seeds):
-        raise ValueError("expected a seed of 32 bytes for each mask, and no seed twice")
+    if any(len(seed) != 32 for seed in (*add, *subtract)):
+        raise ValueError("expected a seed of 32 bytes for each mask")
     if threads < 1:
         raise ValueError(f"expected at least one thread, got {threads}")
     masks: list[tuple[np.ufunc, bytes]] = [(np.add, mask_key(seed)) for seed in add]

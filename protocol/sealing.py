@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -36,10 +37,21 @@ class DealtShares:
     own: RevealedShare
     escrow: RevealedShare
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("DealtShares are secrets of one round: they cannot be copied or stored")
+
 
 def commit_secret(kind: str, *, roster_hash: bytes, dealer: bytes, secret: bytes) -> bytes:
     """Return the commitment to a dealer's secret, which is uniform and needs no salt."""
     return tagged_hash("secret", kind, roster_hash, dealer, secret)
+
+
+def self_seed(secret: bytes, *, roster_hash: bytes, dealer: bytes) -> bytes:
+    """Return the seed of a region's own mask: another one for each round and region.
+
+    Two regions with one secret, or one region with repeated randomness, share no stream.
+    """
+    return derive(secret, info=enc("self", roster_hash, dealer))
 
 
 def commit_share(kind: str, share: RevealedShare, *, roster_hash: bytes, holder: bytes) -> bytes:

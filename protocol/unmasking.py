@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from protocol import sealing, shamir
-from protocol.errors import AbortCode, AbortError
+from protocol.errors import AbortCode, AbortError, MalformedMessageError
 from protocol.masks import Words, apply_masks
 from protocol.share_messages import Shares
 from protocol.unmask_messages import RevealedShare, Unmask
@@ -79,7 +79,9 @@ class Unmasking:
         subtract, add = list[bytes](), list[bytes]()
         for position, dealer in enumerate(self.survivors):
             revealed = {holder: one.self_shares[position] for holder, one in used.items()}
-            subtract.append(self._secret(sealing.SELF, dealer, revealed, basis))
+            secret = self._secret(sealing.SELF, dealer, revealed, basis)
+            seed = sealing.self_seed(secret, roster_hash=self.roster_hash, dealer=dealer)
+            subtract.append(seed)
         for position, dealer in enumerate(self.lost):
             revealed = {holder: one.escrow_shares[position] for holder, one in used.items()}
             secret = self._secret(sealing.ESCROW, dealer, revealed, basis)
@@ -88,6 +90,10 @@ class Unmasking:
         apply_masks(words, add=add, subtract=subtract)
 
     def _is_dealt(self, kind: str, share: RevealedShare, *, holder: bytes) -> bool:
+        try:
+            shamir.from_bytes(share.share)
+        except MalformedMessageError:
+            return False  # the dealer committed to it, and the holder should not have accepted it
         shares = self.shares[share.dealer]
         found = sealing.commit_share(kind, share, roster_hash=self.roster_hash, holder=holder)
         if holder == share.dealer:

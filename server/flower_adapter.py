@@ -17,7 +17,7 @@ from protocol.envelope import Envelope, MessageKind
 from protocol.errors import MalformedMessageError
 
 _MESSAGE, _CHUNKS = "m", "c"
-_POLL_S = 0.05
+_POLL_S, _LONGEST_POLL_S = 0.01, 0.5
 _TTL_MARGIN_S = 30.0
 """A message stays valid this much longer than the coordinator waits; then no node picks it up."""
 
@@ -79,15 +79,18 @@ class FlowerTransport:
         sent = list(zip(pushed, requests, strict=True))
         waiting = {name: node for name, node in sent if name}
         yield from ((node, TransportError(node, "undelivered")) for name, node in sent if not name)
+        pause = _POLL_S
         while waiting:
+            pause = min(2 * pause, _LONGEST_POLL_S)
             for reply in self._grid.pull_messages(list(waiting)):
                 node = waiting.pop(reply.metadata.reply_to_message_id, None)
                 if node is not None:
+                    pause = _POLL_S
                     yield node, _answer(node, reply)
             if waiting and self._clock() >= until:
                 break
             if waiting:
-                self._sleep(_POLL_S)
+                self._sleep(pause)
         for node in waiting.values():
             yield node, TransportError(node, "deadline")
 

@@ -2,7 +2,8 @@
 
 SimulationError
 ├── RunFolderError      the run's folder cannot be used
-└── StudyDataError      study and data do not fit together
+├── StudyDataError      study and data do not fit together
+└── LoopbackError       a program of the loopback deployment failed (loopback_processes)
 """
 
 

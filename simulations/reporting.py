@@ -22,6 +22,7 @@ from privacy.report.parts import (
     RoundQuality,
     Stage,
     Student,
+    Sums,
     Teacher,
     Version,
     figure,
@@ -79,6 +80,7 @@ def make_report(
         data=_data(study, data),
         teacher=Teacher(_teacher_name(study), plan.teacher),
         student=_student(study, prepared),
+        sums=Sums(plan.sum.min_survivors, plan.sum.assumed_colluders, plan.sum.any_survivors),
         regions=tuple(_region(plan, name, run, clock) for name in plan.cohort),
         rounds=tuple(_round(number, quality) for number, quality in enumerate(qualities)),
         arms=tuple(arms),
@@ -141,10 +143,15 @@ def _versions() -> tuple[Version, ...]:
 
 
 def _marks(plan: Plan) -> tuple[str, ...]:
-    if len(plan.regions) >= _ENOUGH_REGIONS:
-        return SIMULATION_MARKS
-    return (
-        *SIMULATION_MARKS,
-        f"Only {len(plan.regions)} regions: the sum hides less than among {_ENOUGH_REGIONS} or "
-        "more. The guarantee does not rest on the sum.",
-    )
+    marks = list(SIMULATION_MARKS)
+    if len(plan.regions) < _ENOUGH_REGIONS:
+        marks.append(
+            f"Only {len(plan.regions)} regions: the sum hides less than among {_ENOUGH_REGIONS} "
+            "or more. The guarantee does not rest on the sum."
+        )
+    if plan.sum.any_survivors:
+        marks.append(
+            "Sums over changing sets of regions were allowed: several of them together may show "
+            "what a single region sent. The guarantee does not rest on the sum."
+        )
+    return tuple(marks)

@@ -146,6 +146,9 @@ def _contradictions(
     plan, uid = config.plan_hash.hex(), {registry.record(u).name: u for u in survivors}.get(name)
     if uid is not None and state.sent(plan, TRAIN, config.context()) is None:
         yield f"round {config.round_} holds its vector, and its ledger has no send of it"
+    known = state.sums(plan).get(config.round_)
+    if known is not None and known.transcript != transcript_hash(one.transcript).hex():
+        yield f"it stepped its model by another sum of round {config.round_} than was published"
     reveal = state.revealed(plan, config.round_)
     if reveal is not None and reveal.survivors != b"".join(survivors).hex():
         yield f"it gave shares for other survivors of round {config.round_} than were summed"

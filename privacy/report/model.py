@@ -27,6 +27,7 @@ from privacy.report.parts import (
     RoundQuality,
     Stage,
     Student,
+    Sums,
     Teacher,
     Verdict,
     Version,
@@ -52,6 +53,7 @@ class Report:
         data: What the records are.
         teacher: Who labelled them.
         student: What was trained.
+        sums: What the coordinator could read of the regions' vectors.
         regions: Ascending by name; all in one unit and relation.
         rounds: The released student, before the first round and after each.
         arms: What it is compared with; teacher, distilled and public-only at least.
@@ -71,6 +73,7 @@ class Report:
     data: Data
     teacher: Teacher
     student: Student
+    sums: Sums
     regions: tuple[Region, ...]
     rounds: tuple[RoundQuality, ...]
     arms: tuple[Arm, ...]

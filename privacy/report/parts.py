@@ -126,6 +126,29 @@ class Student:
 
 
 @dataclass(frozen=True, slots=True)
+class Sums:
+    """What the coordinator could read of the regions' vectors.
+
+    Attributes:
+        min_survivors: Fewest regions in a sum.
+        assumed_colluders: Regions that may have worked with the coordinator without reading more.
+        any_survivors: Whether sums over changing sets of regions were allowed, even where several
+            of them together would isolate a few regions.
+    """
+
+    min_survivors: int
+    assumed_colluders: int
+    any_survivors: bool
+
+    def __post_init__(self) -> None:
+        if self.min_survivors < 1 or self.assumed_colluders < 0:
+            raise MalformedDocumentError(
+                f"expected at least one survivor and no negative number of colluders, got "
+                f"{self.min_survivors} and {self.assumed_colluders}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class RoundQuality:
     """The student after one round, on the held-out records; round 0 is before the first.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -19,7 +18,6 @@ from protocol import sealing, shamir
 from protocol.dealing import Dealt
 from protocol.encoding import tagged_hash
 from protocol.errors import AbortCode, AbortError, OutOfOrderError, ProtocolError
-from protocol.fixed_point import Block, Encoding
 from protocol.history import History, MemoryHistory, Reveal
 from protocol.identity import region_uid
 from protocol.keys import Encapsulated, PairSecret, RoundKeys
@@ -30,13 +28,11 @@ from protocol.share_messages import Dealing, Members, Shares
 from protocol.signed import Signed
 from protocol.unmask_messages import RevealedShare
 from tests.protocol.builders import (
-    NAMES,
     STAGES,
     Federation,
     Play,
     identity,
     payload,
-    registry_of,
 )
 
 Message = TypeVar("Message", bound=Signed)
@@ -53,7 +49,6 @@ TAKES = (
     "on_consent",
     "on_unmask",
 )
-MORE_NAMES = (*NAMES, "inver", "jarrow", "kelso", "lorne")
 
 
 @dataclass
@@ -199,43 +194,6 @@ def contested(
     return Contested(
         federation, play.server, play.regions, up=up or {}, down=down or {}, ledgers=ledgers or {}
     )
-
-
-class Consortium(Federation):
-    """A federation of up to twelve regions."""
-
-    def __init__(self, size: int, **rules: Any) -> None:
-        super().__init__(min(size, len(NAMES)), **rules)
-        if size <= len(NAMES):
-            return
-        names = MORE_NAMES[:size]
-        self.names = tuple(sorted(names, key=region_uid))
-        self.registry = registry_of((*names, "outsider"))
-        self.uids = tuple(map(region_uid, self.names))
-        self.weights = (Fraction(1, size),) * size
-        (block,) = self.encoding.blocks
-        self.encoding = Encoding.for_regions(
-            size, bits=self.encoding.bits, blocks=(Block(block.length, block.bound),)
-        )
-        least = 2 * size // 3 + 1
-        self.config = replace(
-            self.config,
-            registry_hash=self.registry.hash,
-            encoding=self.encoding,
-            cohort=self.uids,
-            weights=self.weights,
-            threshold=least,
-            min_cohort=least,
-            min_survivors=least,
-        )
-        self.policy = replace(
-            self.policy,
-            registry=self.registry,
-            encoding=self.encoding,
-            weights=dict(zip(self.uids, self.weights, strict=True)),
-            threshold=least,
-            min_survivors=least,
-        )
 
 
 class LedgerHistory(MemoryHistory):

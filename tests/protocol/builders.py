@@ -27,7 +27,20 @@ from protocol.wire import Chunk
 
 NOW = 1_800_000_000
 LATER = NOW + 86_400
-NAMES = ("avonlea", "brindle", "corrie", "dunmore", "elster", "farrow", "garnet", "hollin")
+NAMES = (
+    "avonlea",
+    "brindle",
+    "corrie",
+    "dunmore",
+    "elster",
+    "farrow",
+    "garnet",
+    "hollin",
+    "inver",
+    "jarrow",
+    "kelso",
+    "lorne",
+)
 
 Delta = NDArray[np.float64]
 

@@ -123,7 +123,8 @@ def test_any_threshold_of_holders_has_both_secrets() -> None:
         assert commitment == sealing.commit_secret(
             label, roster_hash=ROSTER, dealer=region_uid(DEALER), secret=secret
         )
-        assert (secret == made.self_seed) is (kind == "own")
+        seed = sealing.self_seed(secret, roster_hash=ROSTER, dealer=region_uid(DEALER))
+        assert (seed == made.self_seed) is (kind == "own")
 
 
 def test_the_escrow_holds_the_pair_seeds() -> None:

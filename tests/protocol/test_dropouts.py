@@ -15,7 +15,6 @@ from protocol.messages import Advertise
 from protocol.region import RegionRound
 from protocol.share_messages import Accepted, Encaps, Parcel, Shares
 from tests.protocol.attacks import (
-    Consortium,
     Contested,
     Lie,
     aborting,
@@ -58,9 +57,9 @@ def outcome(size: int, lost: Mapping[int, str]) -> tuple[int, ...] | None:
 def run(play: Contested, lost: Mapping[int, str]) -> Words:
     """Play a round in which regions are lost, each before its stage."""
     names = play.federation.names
+    anybody = play.regions[names[0]]
     for stage in STAGES:
-        if stage != "advertise" and play.regions:
-            play.asked(stage, next(iter(play.regions.values())))
+        play.asked(stage, anybody)
         for position, when in lost.items():
             if when == stage:
                 play.lose(names[position])
@@ -103,7 +102,7 @@ def test_several_regions_lost_at_every_stage(stage: str, count: int) -> None:
 @pytest.mark.parametrize("stage", ["mask", "consent"])
 def test_a_large_federation_needs_no_consent_of_all(stage: str) -> None:
     """Of ten three may be lost, and from ten on also between vector and consent."""
-    check(Consortium(10, dim=2), {1: stage, 4: stage, 9: stage})
+    check(Federation(10, dim=2), {1: stage, 4: stage, 9: stage})
 
 
 @pytest.mark.slow
@@ -113,7 +112,7 @@ def test_as_many_as_may_be_lost_and_one_more(size: int, stage: str) -> None:
     """For every size: the margin holds to the last region, and breaks with the next."""
     margin = size - (2 * size // 3 + 1)
     for count in range(1, margin + 2):
-        check(Consortium(size, dim=2), {position: stage for position in range(count)})
+        check(Federation(size, dim=2), {position: stage for position in range(count)})
 
 
 def test_regions_lost_at_different_stages() -> None:
@@ -143,7 +142,7 @@ def test_the_exact_sum_of_the_survivors_or_a_void_round(
 ) -> None:
     """Never anything else, whoever is lost when, with and without a rotation."""
     seed = b"r" * 32 if rotated else b""
-    federation = Consortium(size, dim=dim, bits=bits, rotation_seed=seed)
+    federation = Federation(size, dim=dim, bits=bits, rotation_seed=seed)
     check(federation, {position % size: stage for position, stage in lost.items()})
 
 
@@ -161,7 +160,7 @@ def test_the_exact_sum_of_the_survivors_or_a_void_round_at_length(
 ) -> None:
     """The same over many more rounds."""
     seed = b"r" * 32 if rotated else b""
-    federation = Consortium(size, dim=dim, bits=bits, rotation_seed=seed)
+    federation = Federation(size, dim=dim, bits=bits, rotation_seed=seed)
     check(federation, {position % size: stage for position, stage in lost.items()})
 
 
@@ -333,9 +332,13 @@ PEERS: list[tuple[str, str, str, Lie, AbortCode]] = [
     ("liar", "stage", "lie", "code"), [row[1:] for row in PEERS], ids=[row[0] for row in PEERS]
 )
 def test_a_faulty_peer_costs_the_others_that_peer(
-    liar: str, stage: str, lie: Lie, code: AbortCode
+    liar: str, stage: str, lie: Lie, code: AbortCode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not the round: each of the others names it, and the sum over them is exact."""
+    """Not the round: each of the others names it, and the sum over them is exact.
+
+    That holds without the server's help: here it does not look at keys.
+    """
+    monkeypatch.setattr("protocol.coordinator_checks.check_public_keys", lambda *_, **__: None)
     play = contested(FIVE, up={(stage, liar): lie})
     for each in STAGES:
         play.exchange(each)
@@ -347,10 +350,6 @@ def test_a_faulty_peer_costs_the_others_that_peer(
     assert liar not in play.masked
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="one dispute costs the lower of the two its place, and the server looks at no KEM key",
-)
 def test_a_key_that_everybody_can_see_is_wrong_costs_no_honest_peer() -> None:
     """The only lower peer refuses an ML-KEM key that is none; the liar should leave, not it."""
     honest, liar = FIVE.names[:2]

@@ -140,15 +140,13 @@ def test_no_words_and_no_masks_are_fine() -> None:
     [
         ([bytes(31)], [], 1),
         ([], [b""], 1),
-        ([bytes(32), bytes(32)], [], 1),
-        ([bytes(32)], [bytes(32)], 1),
         ([bytes(32)], [], 0),
     ],
 )
-def test_seeds_of_another_size_or_used_twice_are_refused(
+def test_seeds_of_another_size_are_refused(
     add: list[bytes], subtract: list[bytes], threads: int
 ) -> None:
-    """A mask that cancels itself, or that a short seed makes, is a bug; nothing was changed."""
+    """A mask that a short seed makes is a bug; nothing was changed."""
     words = np.zeros(4, np.uint32)
     with pytest.raises(ValueError, match="expected"):
         apply_masks(words, add=add, subtract=subtract, threads=threads)

@@ -119,6 +119,10 @@ class Recomputed:
     def secret(self, kind: str, uid: bytes) -> bytes:
         return unhex(self.regions[uid][f"{kind}_coefficients"][0])
 
+    def self_seed(self, uid: bytes, secret: bytes) -> bytes:
+        """Return the seed of a region's own mask."""
+        return hkdf(secret, enc("self", self.roster_hash, uid))
+
     def share(self, kind: str, dealer: bytes, holder: bytes) -> bytes:
         """Evaluate the dealer's polynomial at the holder's position, counted from 1."""
         x = list(self.regions).index(holder) + 1
@@ -160,7 +164,7 @@ def test_the_recorded_masks_follow_from_the_recorded_secrets(bits: int) -> None:
     assert len(round_.survivors) == 4
     for uid in round_.survivors:
         rows = [(1, round_.words(unhex(round_.regions[uid]["words"])))]
-        rows.append((1, round_.stream(round_.secret("self", uid))))
+        rows.append((1, round_.stream(round_.self_seed(uid, round_.secret("self", uid)))))
         for peer in round_.regions:
             if peer != uid:
                 seed = round_.pair(uid, peer)[2]
@@ -175,7 +179,7 @@ def test_the_recorded_sum_follows_from_masked_vectors_and_revealed_shares(bits: 
     basis = revealed(round_)
     rows = [(1, round_.words(unhex(round_.regions[uid]["masked_words"]))) for uid in basis.members]
     for dealer in round_.survivors:
-        rows.append((-1, round_.stream(basis.secret("self", dealer))))
+        rows.append((-1, round_.stream(round_.self_seed(dealer, basis.secret("self", dealer)))))
     escrow_secret = basis.secret("escrow", round_.lost)
     key = hkdf(escrow_secret, enc("escrow", round_.roster_hash, round_.lost))
     shares = round_.message(round_.lost, "shares")

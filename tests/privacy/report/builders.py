@@ -22,6 +22,7 @@ from privacy.report.parts import (
     Sent,
     Stage,
     Student,
+    Sums,
     Teacher,
     Verdict,
     Version,
@@ -108,6 +109,7 @@ def sample(**changes: object) -> Report:
             Declaration(TeacherLineage.EXTERNAL_PRIVATE, "customers of the vendor before 2026"),
         ),
         student=Student("two layers of it", 15_492_501, 8085, "the classification head"),
+        sums=Sums(2, 0, False),
         regions=(region("north"), region("south")),
         rounds=tuple(
             RoundQuality(i, figure(value), figure(value - 0.03), figure(0.7), figure(0.1))
