@@ -14,6 +14,7 @@ from privacy.plan import Plan
 from protocol.config import RoundConfig
 from protocol.identity import Registry
 from protocol.policy import RegionPolicy
+from protocol.transcript import start_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class RoundTerms:
         return RegionPolicy(
             registry=self.registry,
             plan_hash=bytes.fromhex(self.plan.hash),
-            model_hash=chain.model.hash,
+            model_hash=start_hash(chain.model.hash, chain.last),
             layout_hash=self.layout.hash,
             encoding=encoding_of(self.plan, self.layout),
             rotation_seed=rotation_of(self.plan, chain.next_round),

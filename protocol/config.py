@@ -88,7 +88,8 @@ class RoundConfig:
         plan_hash: The plan, and so the run; 32 bytes.
         round_: From 0, growing within a plan; below 2**32.
         attempt: From 0, growing within a round; below 2**16.
-        model_hash: The student that the round starts from, 32 bytes.
+        model_hash: The student that the round starts from and the transcript that led to it, 32
+            bytes (`protocol.transcript.start_hash`).
         layout_hash: What each coordinate means, 32 bytes.
         registry_hash: The registry with everybody's keys, 32 bytes.
         encoding: Words, bounds and number of coordinates.

@@ -30,7 +30,8 @@ class RegionPolicy:
     Attributes:
         registry: The registry that the region pinned.
         plan_hash: The plan that it approved, 32 bytes.
-        model_hash: The model that it computed itself for this round, 32 bytes.
+        model_hash: The model that it computed itself for this round and the transcript that led
+            to it, 32 bytes (`protocol.transcript.start_hash`).
         layout_hash: Its own layout of the trained tensors, 32 bytes.
         encoding: The plan's encoding.
         weights: The plan's weights by uid: these regions are the cohort, no more and no fewer.

@@ -230,3 +230,16 @@ class Receipt(Signed):
 def transcript_hash(transcript: bytes) -> bytes:
     """Return what a receipt signs, 32 bytes."""
     return tagged_hash("transcript", transcript)
+
+
+def start_hash(model_hash: bytes, last_transcript: bytes) -> bytes:
+    """Return a configuration's ``model_hash``: the model, and the transcript that led to it.
+
+    A transcript shows consent, not that its list was unmasked. Bound in here, all regions of a
+    round have stepped by one and the same transcript, or they do not even share a context.
+
+    Args:
+        model_hash: Hash of the model that the round starts from, 32 bytes.
+        last_transcript: Hash of the last round's transcript, 32 bytes; empty before the first.
+    """
+    return tagged_hash("start", model_hash, last_transcript)

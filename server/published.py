@@ -15,7 +15,7 @@ from protocol.differencing import SurvivorSet
 from protocol.identity import SERVER_UID
 from protocol.outcome import Outcome
 from protocol.share_messages import Parcel
-from protocol.transcript import PublishedSum, Transcript
+from protocol.transcript import PublishedSum, Transcript, transcript_hash
 from server.checkpoint import write_whole
 
 
@@ -39,6 +39,10 @@ class PublishedRounds:
     def transcript(self, round_: int) -> bytes:
         """Return a round's transcript."""
         return self._file(round_, "transcript").read_bytes()
+
+    def last_hash(self, finished: int) -> bytes:
+        """Return the hash of the last of so many rounds' transcripts; empty before the first."""
+        return transcript_hash(self.transcript(finished - 1)) if finished else b""
 
     def words(self, round_: int) -> bytes:
         """Return a round's sum."""

@@ -22,7 +22,7 @@ from protocol.envelope import Envelope, MessageKind
 from protocol.errors import AbortCode, AbortError, RoundVoidError
 from protocol.identity import Identity, Registry
 from protocol.policy import LEAST_HONEST
-from protocol.transcript import PublishedSum, Receipt, transcript_hash
+from protocol.transcript import PublishedSum, Receipt, start_hash, transcript_hash
 from protocol.wire import UID_BYTES
 from server.attempt import Attempt, Exchanges
 from server.checkpoint import Checkpoint, load, save
@@ -229,7 +229,9 @@ class RoundLoop:
             plan_hash=bytes.fromhex(plan.hash),
             round_=now.finished,
             attempt=now.attempt,
-            model_hash=now.model.hash,
+            model_hash=start_hash(
+                now.model.hash, self._exchanges.published.last_hash(now.finished)
+            ),
             layout_hash=terms.layout.hash,
             registry_hash=terms.registry.hash,
             encoding=encoding_of(plan, terms.layout),

@@ -17,7 +17,7 @@ from protocol.config import Deadlines, Kem, Recovery, RoundConfig
 from protocol.coordinator import CoordinatorRound
 from protocol.envelope import Envelope, MessageKind
 from protocol.messages import Collect
-from protocol.transcript import PublishedSum
+from protocol.transcript import PublishedSum, start_hash
 from simulations.prepare import Bench, Prepared, StudyData, prepare
 from simulations.progress import Quiet
 from simulations.regions import Parties, approve_everywhere, make_parties
@@ -64,7 +64,8 @@ class World:
             plan_hash=bytes.fromhex(self.plan.hash),
             round_=number,
             attempt=attempt,
-            model_hash=model_hash or ModelState.start(self.prepared.start).hash,
+            model_hash=model_hash
+            or start_hash(ModelState.start(self.prepared.start).hash, last_transcript=b""),
             layout_hash=self.prepared.part.layout.hash,
             registry_hash=self.parties.registry.hash,
             encoding=encoding_of(self.plan, self.prepared.part.layout),

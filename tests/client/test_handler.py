@@ -18,7 +18,7 @@ from protocol.errors import AbortCode, AbortError, OutOfOrderError, ProtocolErro
 from protocol.identity import SERVER_UID
 from protocol.messages import Behind, Collect, Pending
 from protocol.share_messages import Parcel
-from protocol.transcript import PublishedSum, Receipt, transcript_hash
+from protocol.transcript import PublishedSum, Receipt, start_hash, transcript_hash
 from tests.client import region_builder
 from tests.client.region_builder import STAGES, World, ask, play, publish
 
@@ -145,7 +145,8 @@ def test_the_next_round_starts_from_the_published_sum(
     words = b"".join(published.chunks())
     mean = published.outcome.mean(words, config=one.config)
     model = advance(ModelState.start(world.prepared.start), mean, optimizer_of(world.plan))
-    two = world.round(1, model_hash=model.hash)
+    digest = transcript_hash(published.transcript.to_bytes())
+    two = world.round(1, model_hash=start_hash(model.hash, digest))
     behind = Behind.from_bytes(ask(two, regions["a"], START).body)
     with pytest.raises(AbortError):
         regions["a"].handle(SUM, Envelope(publish(published).body, (words[:-1] + b"x",)))
@@ -153,13 +154,13 @@ def test_the_next_round_starts_from_the_published_sum(
         receipt = Receipt.from_bytes(handler.handle(SUM, publish(published)).body)
         receipt.verify(world.parties.registry.record(handler.uid).identity_key)
         assert receipt.transcript_hash == transcript_hash(published.transcript.to_bytes())
-    wrong = world.round(1, model_hash=bytes(32))
-    with pytest.raises(AbortError) as caught:
-        ask(wrong, regions["a"], START)
+    for wrong in (model.hash, start_hash(model.hash, bytes(32)), start_hash(bytes(32), digest)):
+        with pytest.raises(AbortError) as caught:
+            ask(world.round(1, model_hash=wrong), regions["a"], START)
+        assert caught.value.code is AbortCode.MODEL_MISMATCH
     third = _finish(two, regions)
 
     assert (behind.uid, behind.round_) == (regions["a"].uid, 0)
-    assert caught.value.code is AbortCode.MODEL_MISMATCH
     assert len(third.words) == world.prepared.part.layout.size
 
 

@@ -237,10 +237,11 @@ def test_what_was_dealt_stays_where_it_is() -> None:
     """Neither pickle nor copy nor ``repr`` shows a seed or a share."""
     made, shares = dealt(), opened(good())
     for leave in pickle.dumps, copy.copy, copy.deepcopy:
-        with pytest.raises(TypeError, match="secret"):
-            leave(made)
+        for secret in made, shares:
+            with pytest.raises(TypeError, match="secret"):
+                leave(secret)
     shown = repr((made, shares, shares.own, RevealedShare(b"u" * 16, b"s" * 32, b"t" * 32)))
-    for secret in made.self_seed, made.own_share.share, shares.own.share, shares.escrow.share:
-        assert secret.hex() not in shown
-        assert repr(secret)[2:-1] not in shown
+    for hidden in made.self_seed, made.own_share.share, shares.own.share, shares.escrow.share:
+        assert hidden.hex() not in shown
+        assert repr(hidden)[2:-1] not in shown
     assert "s" * 32 not in shown

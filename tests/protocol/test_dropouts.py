@@ -360,6 +360,25 @@ def test_a_key_that_everybody_can_see_is_wrong_costs_no_honest_peer() -> None:
     assert liar not in play.masked
 
 
+def test_a_disputed_dealing_without_a_signature_costs_its_dealer_only() -> None:
+    """The only lower peer refuses it; the server sees that it is not signed, and who lies."""
+    honest, liar = FIVE.names[:2]
+
+    def unsigned(play: Contested, region: RegionRound, message: bytes) -> bytes:
+        shares = Shares.from_bytes(message)
+        dealings = tuple(
+            replace(one, signature=bytes(64)) if one.recipient == UIDS[honest] else one
+            for one in shares.dealings
+        )
+        return resigned(shares, liar, dealings=dealings).to_bytes()
+
+    play = contested(FIVE, up={("deal", liar): unsigned})
+    for each in STAGES:
+        play.exchange(each)
+    assert honest in play.masked
+    assert liar not in play.masked
+
+
 REFUSED: list[tuple[str, str, Lie, AbortCode]] = [
     ("encaps_signature", "key", ciphertexts(b"\x01" * 1088, by=HIGHEST), AbortCode.BAD_SIGNATURE),
     ("dealing_inside", "deal", damaged_inside, AbortCode.MALFORMED),

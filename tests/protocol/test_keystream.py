@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -81,3 +84,11 @@ def test_a_start_within_a_counter_is_refused(start: int) -> None:
     """The stream is seekable by counters, not by bytes."""
     with pytest.raises(ValueError, match="multiple of 16"):
         Keystream(bytes(32), start=start)
+
+
+def test_a_keystream_is_not_stored() -> None:
+    """Neither pickle nor copy."""
+    stream = Keystream(bytes(32))
+    for leave in pickle.dumps, copy.copy, copy.deepcopy:
+        with pytest.raises(TypeError, match="secret"):
+            leave(stream)
