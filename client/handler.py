@@ -172,6 +172,7 @@ class RegionHandler:
             released.delta,
             payload_sha256=released.payload_sha256,
             checkpoint=self._history.checkpoint(),
+            in_place=True,  # a further attempt reads the delta from disk again
         )
         digest = hashlib.sha256()
         for chunk in chunks:

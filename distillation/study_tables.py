@@ -267,7 +267,8 @@ class FederationTable:
     )
     any_survivors: bool = key(
         "Allow sums over changing sets of regions even where several sums together would isolate "
-        "a few regions; each region's ε holds either way.",
+        "a few regions; each region's ε holds either way. Without it, a region that a sum went "
+        "without stays out of the later ones, and one that is lost later stops the run.",
         default=False,
     )
     rotate: bool = key("Rotate deltas before they are encoded.", default=False)

@@ -71,8 +71,7 @@ class CoordinatorRound:
         self.signed_config = SignedConfig.sign(config, server_identity).to_bytes()
         self._identity, self._registry = server_identity, registry
         self._context = config.context()
-        self._roster = Roster(self._context, ())
-        self._roster_hash = b""
+        self._roster, self._roster_hash = b"", b""
         self._adverts: dict[bytes, Advertise] = {}
         self._encaps: dict[bytes, dict[bytes, bytes]] = {}
         self._shares: dict[bytes, Shares] = {}
@@ -121,11 +120,11 @@ class CoordinatorRound:
         if self.phase is Phase.KEYS:
             self._require_count(self.config.min_cohort, "keys")
             adverts = tuple(self._adverts[uid] for uid in sorted(self._adverts))
-            self._roster = Roster(self._context, adverts)
-            self._roster_hash = self._roster.hash()
+            roster = Roster(self._context, adverts)
+            self._roster, self._roster_hash = roster.to_bytes(), roster.hash()
             self._enter(Phase.ENCAPS, sorted(self._adverts), self._encaps)
         self._require(Phase.ENCAPS)
-        return self._roster.to_bytes()
+        return self._roster
 
     def on_encaps(self, parcel: bytes) -> None:
         """Take one region's ciphertexts for higher peers.
@@ -339,7 +338,7 @@ class CoordinatorRound:
         ).signed_by(self._identity)
         transcript = Transcript(
             signed_config=self.signed_config,
-            roster=self._roster.to_bytes(),
+            roster=self._roster,
             survivors=self._survivors.to_bytes(),
             consents=tuple(self._consents[uid].to_bytes() for uid in sorted(self._consents)),
             outcome=outcome.to_bytes(),

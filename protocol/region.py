@@ -24,7 +24,7 @@ from protocol.fixed_point import Delta, encode
 from protocol.history import History, Reveal
 from protocol.identity import Identity
 from protocol.keys import Encapsulated, PairSecret, RoundKeys, encapsulate
-from protocol.masks import apply_masks, bytes_of
+from protocol.masks import apply_masks, bytes_of, word_type
 from protocol.messages import Advertise, Masked, Roster
 from protocol.policy import RegionPolicy, check_config
 from protocol.sealing import DealtShares
@@ -263,7 +263,13 @@ class RegionRound:
             return accepted.signed_by(self._identity).to_bytes()
 
     def mask(
-        self, members: bytes, delta: Delta, *, payload_sha256: bytes, checkpoint: bytes = b""
+        self,
+        members: bytes,
+        delta: Delta,
+        *,
+        payload_sha256: bytes,
+        checkpoint: bytes = b"",
+        in_place: bool = False,
     ) -> tuple[bytes, tuple[Chunk, ...]]:
         """Return the delta as a masked vector: a `Masked` message and the chunks that follow it.
 
@@ -272,9 +278,10 @@ class RegionRound:
 
         Args:
             members: A `Members`, as received: each of them masks with all the others.
-            delta: The delta that the ledger released, shape (d,); not changed.
+            delta: The delta that the ledger released, shape (d,); not changed unless ``in_place``.
             payload_sha256: Its hash as the ledger has it, 32 bytes.
             checkpoint: The region's own ledger after that release, at most 1024 bytes.
+            in_place: Write the vector into the delta's own memory: for what fits only once.
 
         Raises:
             MalformedMessageError: If ``members`` is not one, or the checkpoint is too long.
@@ -294,6 +301,7 @@ class RegionRound:
                 me=config.cohort.index(self.uid),
                 rounding_key=self._rounding_key(payload_sha256),
                 rotation_seed=config.rotation_seed,
+                out=delta.view(word_type(config.encoding.bits))[: config.dim] if in_place else None,
             )
             self.saturated, words = encoded.saturated, encoded.words
             peers = [peer for peer in asked.uids if peer != self.uid]

@@ -1,9 +1,10 @@
 """A public random rotation: it spreads a delta's outliers over 4096 coordinates.
 
 Signs from a public seed, then a Hadamard matrix for each piece of 4096 coordinates (Suresh et al.
-2017, section 3). What follows the last whole piece is cut into powers of two, largest first, so
-nothing is padded. A piece of 4096 is a 64 × 64 matrix X, and its transform is H X H with H of
-order 64: two matrix products, on numpy's BLAS.
+2017, section 3). What follows the last whole piece is cut into powers of two, largest first, down
+to 64, so that nothing is padded; fewer than 64 coordinates stay in place. A piece of 4096 is a
+64 × 64 matrix X, and its transform is H X H with H of order 64: two matrix products, on numpy's
+BLAS.
 
 All factors are ±1 and powers of two, so the way back from integers below 2**40 is exact in float64
 in whatever order a BLAS adds: every machine gets the same bits.
@@ -25,6 +26,7 @@ Values: TypeAlias = "NDArray[np.float32] | NDArray[np.float64]"
 
 PIECE = 1 << 12
 BATCH = 8 * PIECE  # coordinates at a time: they and their scratch stay in the cache
+_LEAST = 1 << 6  # a shorter rest stays as it is: so few coordinates spread nothing
 _HALF_BITS = 6  # a piece is a matrix of at most 2**6 columns
 
 
@@ -58,9 +60,12 @@ class Rotation:
         Args:
             values: Shape (k,), contiguous. A NaN or an infinity spreads over its whole piece.
         """
-        for batch in _batches(values):
-            self._flip(batch)
-            self._transform(batch)
+        with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at what comes out
+            for start in range(0, values.size, BATCH):
+                batch = values[start : start + BATCH]
+                self._flip(batch)
+                for piece, size in _pieces(batch):
+                    self._transform(piece, size)
 
     def backward(self, values: Values) -> None:
         """Undo ``forward`` on the next coordinates, in place.
@@ -70,8 +75,10 @@ class Rotation:
         Args:
             values: Shape (k,), contiguous.
         """
-        for batch in _batches(values):
-            self._transform(batch)
+        for start in range(0, values.size, BATCH):
+            batch = values[start : start + BATCH]
+            for piece, size in _pieces(batch):
+                self._transform(piece, size)
             self._flip(batch)
             batch += 0.0  # which zeros are negative depends on the BLAS; this makes all positive
 
@@ -81,22 +88,18 @@ class Rotation:
         self._signs.fill(flips)
         bits = values.view(np.uint32 if values.itemsize == 4 else np.uint64)
         mask = self._scratch.view(bits.dtype)[: values.size]
-        np.copyto(mask, flips)
-        np.left_shift(mask, 8 * values.itemsize - 1, out=mask)
+        np.left_shift(flips, 8 * values.itemsize - 1, out=mask, dtype=bits.dtype)
         np.bitwise_xor(bits, mask, out=bits)
 
-    def _transform(self, values: Values) -> None:
-        """Apply the normalised Hadamard transform to pieces of one size."""
-        size = min(PIECE, 1 << (values.size.bit_length() - 1))
+    def _transform(self, values: Values, size: int) -> None:
+        """Apply the normalised Hadamard transform to pieces of ``size`` coordinates."""
         exponent = size.bit_length() - 1
-        columns = min(exponent, _HALF_BITS)
-        rows = exponent - columns
-        matrices = values.reshape(-1, 1 << rows, 1 << columns)
+        rows = exponent - _HALF_BITS
+        matrices = values.reshape(-1, 1 << rows, 1 << _HALF_BITS)
         half = self._scratch.view(values.dtype)[: values.size].reshape(matrices.shape)
         # A product of one matrix at a time: a BLAS starts no threads for so small a one.
-        with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at what comes out
-            np.matmul(matrices, _hadamard(columns, values.dtype, exponent // 2), out=half)
-            np.matmul(_hadamard(rows, values.dtype, 0), half, out=matrices)
+        np.matmul(matrices, _hadamard(_HALF_BITS, values.dtype, exponent // 2), out=half)
+        np.matmul(_hadamard(rows, values.dtype, 0), half, out=matrices)
         if exponent % 2:
             np.multiply(values, math.sqrt(0.5), out=values)
 
@@ -122,12 +125,14 @@ def rotate(values: Values, seed: bytes, *, inverse: bool = False) -> None:
         rotation.forward(values)
 
 
-def _batches(values: Values) -> Iterator[Values]:
-    """Yield whole pieces, some at a time, then the tail as powers of two, largest first."""
-    start = 0
-    while left := values.size - start:
-        size = 1 << (min(left, BATCH).bit_length() - 1)  # above 4096, whole pieces
-        yield values[start : start + size]
+def _pieces(batch: Values) -> Iterator[tuple[Values, int]]:
+    """Yield all whole pieces together, then the rest as powers of two, with the size of a piece."""
+    start = batch.size - batch.size % PIECE
+    if start:
+        yield batch[:start], PIECE
+    while (left := batch.size - start) >= _LEAST:
+        size = 1 << (left.bit_length() - 1)
+        yield batch[start : start + size], size
         start += size
 
 
