@@ -22,7 +22,9 @@ from privacy.ledger_entries import (
     Payload,
     Release,
     Reserve,
+    Reveal,
     Send,
+    Sum,
 )
 from tests.privacy.test_canonical import TEXT, VALUES
 from tests.privacy.test_events import MECHANISMS
@@ -32,6 +34,9 @@ DIGESTS = st.binary(min_size=32, max_size=32).map(bytes.hex)
 NUMBERS = st.integers(0, 2**53 - 1)
 COUNTS = st.integers(1, 2**53 - 1)
 BOUND_LISTS: st.SearchStrategy[tuple[Bound, ...]] = st.lists(BOUNDS, max_size=3).map(tuple)
+UIDS = st.lists(st.binary(min_size=16, max_size=16), min_size=1, max_size=5).map(
+    lambda uids: b"".join(uids).hex()
+)
 PAYLOADS: st.SearchStrategy[Payload] = st.one_of(
     st.builds(Genesis, TEXT),
     st.builds(Account, TEXT, BOUND_LISTS),
@@ -42,6 +47,8 @@ PAYLOADS: st.SearchStrategy[Payload] = st.one_of(
     st.builds(Reserve, DIGESTS, NUMBERS, TEXT, COUNTS, COUNTS),
     st.builds(Release, DIGESTS, NUMBERS, TEXT, COUNTS, DIGESTS, NUMBERS),
     st.builds(Send, DIGESTS, NUMBERS, TEXT, DIGESTS, DIGESTS, NUMBERS, TEXT),
+    st.builds(Reveal, DIGESTS, NUMBERS, DIGESTS, UIDS, DIGESTS),
+    st.builds(Sum, DIGESTS, NUMBERS, DIGESTS, UIDS),
     st.builds(Note, TEXT, st.dictionaries(TEXT, VALUES, max_size=3)),
 )
 ENTRIES = st.builds(

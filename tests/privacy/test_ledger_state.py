@@ -31,7 +31,9 @@ from privacy.ledger_entries import (
     Payload,
     Release,
     Reserve,
+    Reveal,
     Send,
+    Sum,
 )
 from privacy.ledger_state import LedgerState, fold, fold_all
 from tests.privacy.test_ledger_entries import PAYLOADS
@@ -56,6 +58,15 @@ OPEN: list[Payload] = [GENESIS, ACCOUNT, approval(A)]
 RESERVED: list[Payload] = [*OPEN, Context(A, 1, 1, CTX), Reserve(A, 1, "train", 1, 2)]
 RELEASED: list[Payload] = [*RESERVED, Release(A, 1, "train", 1, SUM, 8)]
 SENT: list[Payload] = [*RELEASED, Send(A, 1, "train", CTX, SUM, 8, "server")]
+ALL, FEWER = "01" * 16 + "02" * 16, "01" * 16
+REVEALED: list[Payload] = [*SENT, Reveal(A, 1, CTX, ALL, SUM)]
+FIRST: list[Payload] = [
+    *OPEN,
+    Context(A, 0, 0, CTX),
+    Reserve(A, 0, "train", 1, 2),
+    Release(A, 0, "train", 1, SUM, 8),
+    Reveal(A, 0, CTX, ALL, SUM),
+]
 
 
 def body(state: LedgerState, payload: Payload, *, time: int = 0) -> bytes:
@@ -89,6 +100,15 @@ STEPS: st.SearchStrategy[Payload] = st.one_of(
         st.just("server"),
     ),
     st.builds(
+        Reveal,
+        PLANS,
+        SMALL,
+        st.sampled_from([CTX, CTX2]),
+        st.sampled_from([ALL, FEWER]),
+        st.sampled_from([SUM, SUM2]),
+    ),
+    st.builds(Sum, PLANS, SMALL, st.sampled_from([CTX, CTX2]), st.sampled_from([ALL, FEWER])),
+    st.builds(
         approval,
         PLANS,
         charges=st.sampled_from(["0.7", "1", "1.5"]).map(lambda epsilon: [bound(epsilon)]),
@@ -116,6 +136,11 @@ def test_no_sequence_of_entries_overspends(steps: list[Payload]) -> None:
             assert set(part.releases) <= set(part.reserves)
             assert {send.round for send in part.sends.values()} <= set(part.releases)
             assert set(part.sends) <= set(plan.contexts)
+        assert list(plan.sums) == list(range(len(plan.sums)))
+        for round_, reveal in plan.reveals.items():
+            released = [part.releases.get(round_) for part in plan.components.values()]
+            assert reveal.payload_sha256 in {one.payload_sha256 for one in released if one}
+            assert plan.sums.get(round_) is None or reveal.survivors == plan.sums[round_].survivors
 
 
 @given(steps=st.lists(STEPS, max_size=12))
@@ -176,6 +201,21 @@ def test_a_refused_entry_leaves_no_trace(steps: list[Payload]) -> None:
             UnknownEntryError,
         ),
         (SENT, Send(A, 1, "train", CTX, SUM2, 8, "server"), DuplicateEntryError),
+        (RESERVED, Reveal(A, 1, CTX, ALL, SUM), MissingReleaseError),
+        (SENT, Reveal(A, 1, CTX, ALL, SUM2), MissingReleaseError),
+        (SENT, Reveal(A, 1, CTX2, ALL, SUM), UnknownEntryError),
+        (SENT, Reveal(A, 2, CTX, ALL, SUM), UnknownEntryError),
+        (SENT, Reveal(B, 1, CTX, ALL, SUM), UnknownEntryError),
+        (REVEALED, Reveal(A, 1, CTX, FEWER, SUM), DuplicateEntryError),
+        (
+            [*REVEALED, Context(A, 1, 2, CTX2)],
+            Reveal(A, 1, CTX2, FEWER, SUM),
+            DuplicateEntryError,
+        ),
+        (OPEN, Sum(B, 0, CTX, ALL), UnknownEntryError),
+        (OPEN, Sum(A, 1, CTX, ALL), DuplicateEntryError),
+        (FIRST, Sum(A, 0, CTX, FEWER), DuplicateEntryError),
+        ([*FIRST, Sum(A, 0, CTX, ALL)], Sum(A, 0, CTX2, ALL), DuplicateEntryError),
     ],
 )
 def test_an_entry_that_breaks_a_rule_is_refused(
@@ -200,6 +240,22 @@ def test_a_retry_sends_the_same_release_under_a_new_context() -> None:
     state = folded([*SENT, *retry])
     assert state.plans[A].components["train"].reserved_steps == 2
     assert len(state.plans[A].components["train"].sends) == 2
+
+
+def test_a_retry_reveals_for_the_same_survivors_only() -> None:
+    """Under a new context, on record again; what was revealed stays what it was."""
+    retry = Reveal(A, 1, CTX2, ALL, SUM)
+    state = folded([*REVEALED, Context(A, 1, 2, CTX2), retry])
+    assert state.revealed(A, 1) == REVEALED[-1]
+    assert state.reveals(B) == {}
+    assert state.revealed(A, 2) is None
+
+
+def test_published_sums_come_in_order() -> None:
+    """With this region and without it; other plans have their own."""
+    state = folded([*FIRST, Sum(A, 0, CTX, ALL), Sum(A, 1, CTX2, FEWER)])
+    assert [published.survivors for published in state.sums(A).values()] == [ALL, FEWER]
+    assert state.sums(B) == {}
 
 
 def test_the_state_answers_what_the_client_asks() -> None:
