@@ -16,7 +16,7 @@ from protocol.errors import MalformedMessageError, ProtocolError, RoundVoidError
 from protocol.identity import Registry
 from protocol.messages import Advertise, Behind, Collect, Masked, Pending, Refusal
 from protocol.transcript import PublishedSum
-from protocol.wire import Chunk
+from protocol.wire import split_chunks
 from server.flower_adapter import Transport, TransportError
 from server.published import PublishedRounds
 from server.transcript import Transcript
@@ -72,9 +72,8 @@ class Exchanges:
     def send_sums(self, node: int, rounds: range, limit_s: float) -> None:
         """Bring a region that was away up to date, one published round after the other."""
         for round_ in rounds:
-            request = published_envelope(
-                self.published.transcript(round_), (self.published.words(round_),)
-            )
+            words = split_chunks(self.published.words(round_))
+            request = Envelope(self.published.transcript(round_), words)
             for _ in self.ask(MessageKind.QUERY_SUM, {node: request}, limit_s):
                 pass
 
@@ -226,11 +225,6 @@ class Attempt:
                 uid=Masked.from_bytes(reply.body).uid.hex(),
                 message=reply.body.hex(),
             )
-
-
-def published_envelope(transcript: bytes, words: tuple[Chunk, ...]) -> Envelope:
-    """Return a published round as a region gets it."""
-    return Envelope(transcript, words)
 
 
 def _is_pending(body: bytes) -> bool:

@@ -1,13 +1,15 @@
 """One approved region of the tiny study, and the coordinator's side to talk to it."""
 
+import copy
 import shutil
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from client.handler import RegionHandler
+from client.materials import Materials
 from client.region import open_region
 from distillation.plan_terms import encoding_of, weights_of
 from distillation.study import Study
@@ -39,6 +41,7 @@ class World:
     prepared: Prepared
     parties: Parties
     bench: Bench
+    materials: dict[str, Materials] = field(default_factory=dict)
 
     @property
     def plan(self) -> Plan:
@@ -47,13 +50,14 @@ class World:
 
     def approve_all(self) -> None:
         """Have every region approve the plan."""
-        approve_everywhere(
+        ready = approve_everywhere(
             self.run,
             self.study.regions,
             self.plan,
             load_teacher=lambda files: self.bench.teacher,
             clock=clock,
         )
+        self.materials.update(ready)
 
     def round(self, number: int, *, attempt: int = 0, model_hash: bytes = b"") -> CoordinatorRound:
         """Open a round as the coordinator does."""
@@ -114,7 +118,12 @@ def handlers(world: World) -> Iterator[dict[str, RegionHandler]]:
     with ThreadPoolExecutor(1) as trainer:
         opened = {}
         for name in world.plan.cohort:
-            region = open_region(world.run.region(name), executor=trainer, clock=clock)
+            region = open_region(
+                world.run.region(name),
+                executor=trainer,
+                clock=clock,
+                materials=copy.deepcopy(world.materials.get(name)),  # training changes it
+            )
             ledgers.append(region.ledger)
             opened[name] = region.handler
         yield opened

@@ -19,11 +19,6 @@ from tests.client import region_builder
 from tests.client.region_builder import World, clock
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return region_builder.make(tmp_path_factory.mktemp("world"))
-
-
 @pytest.fixture
 def world(prepared: World, tmp_path: Path) -> World:
     return region_builder.fresh(prepared, tmp_path / "run")

@@ -1,10 +1,8 @@
 """Whatever is wrong with a round or a delta: a typed error, and the ledger shows no send."""
 
-from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,24 +17,6 @@ from protocol.errors import AbortCode, AbortError, MalformedMessageError, OutOfO
 from protocol.identity import region_uid
 from tests.client import region_builder
 from tests.client.region_builder import World, ask, play
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> World:
-    world = region_builder.make(tmp_path_factory.mktemp("world"))
-    world.approve_all()
-    return world
-
-
-@pytest.fixture
-def world(prepared: World, tmp_path: Path) -> World:
-    return region_builder.fresh(prepared, tmp_path / "run")
-
-
-@pytest.fixture
-def regions(world: World) -> Iterator[dict[str, RegionHandler]]:
-    with region_builder.handlers(world) as opened:
-        yield opened
 
 
 def _entries(region: RegionHandler) -> tuple[Entry, ...]:

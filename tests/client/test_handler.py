@@ -1,8 +1,6 @@
 """A region answers the messages of a round in their order, and nothing out of it."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from threading import Event, Timer
 
 import pytest
@@ -28,24 +26,6 @@ CONSENT, UNMASK, SUM = (
     MessageKind.QUERY_UNMASK,
     MessageKind.QUERY_SUM,
 )
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> World:
-    world = region_builder.make(tmp_path_factory.mktemp("world"))
-    world.approve_all()
-    return world
-
-
-@pytest.fixture
-def world(prepared: World, tmp_path: Path) -> World:
-    return region_builder.fresh(prepared, tmp_path / "run")
-
-
-@pytest.fixture
-def regions(world: World) -> Iterator[dict[str, RegionHandler]]:
-    with region_builder.handlers(world) as opened:
-        yield opened
 
 
 def _finish(one: CoordinatorRound, regions: dict[str, RegionHandler]) -> PublishedSum:

@@ -25,11 +25,6 @@ from tests.client import region_builder
 from tests.client.region_builder import World, clock
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return region_builder.make(tmp_path_factory.mktemp("world"))
-
-
 @pytest.fixture
 def folder(prepared: World, tmp_path: Path) -> RegionFolder:
     """Return a region that approved the plan."""

@@ -53,12 +53,16 @@ def test_each_kind_of_field_is_taken() -> None:
         "e": "person",
         "f": [{"g": 1}],
         "h": {},
+        "i": "0102",
+        "j": True,
     }
     fields = Fields(value, where="test")
     assert fields.text("a") == "text"
     assert fields.integer("b") == 3
     assert fields.fraction("c") == Fraction(1, 2)
     assert fields.hex_bytes("d", size=2) == "00ff"
+    assert fields.hex_items("i", size=1) == "0102"
+    assert fields.boolean("j") is True
     assert fields.choice("e", Unit) is Unit.PERSON
     assert fields.objects("f")[0].integer("g") == 1
     assert fields.mapping("h") == {}
@@ -76,6 +80,11 @@ def test_each_kind_of_field_is_taken() -> None:
         ({"x": 0}, lambda f: f.integer("x", least=1)),
         ({"x": "0F"}, lambda f: f.hex_bytes("x", size=1)),
         ({"x": "0"}, lambda f: f.hex_bytes("x", size=1)),
+        ({"x": ""}, lambda f: f.hex_items("x", size=2)),
+        ({"x": "00ff00"}, lambda f: f.hex_items("x", size=2)),
+        ({"x": "00FF"}, lambda f: f.hex_items("x", size=2)),
+        ({"x": 1}, lambda f: f.boolean("x")),
+        ({"x": "true"}, lambda f: f.boolean("x")),
         ({"x": "team"}, lambda f: f.choice("x", Unit)),
         ({"x": {}}, lambda f: f.objects("x")),
         ({"x": [1]}, lambda f: f.objects("x")),

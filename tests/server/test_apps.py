@@ -13,15 +13,7 @@ from privacy.ledger import Ledger
 from privacy.plan import TRAIN
 from server.errors import ServerError
 from simulations.grid import LocalGrid
-from tests.client import region_builder
 from tests.client.region_builder import World, clock
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    world = region_builder.make(tmp_path)
-    world.approve_all()
-    return world
 
 
 def _context(**node_config: str) -> Context:

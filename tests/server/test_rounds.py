@@ -24,24 +24,6 @@ from tests.client.region_builder import World, clock
 from tests.server.direct import MASKED_S, Change, Direct, Reply, honest, run
 
 
-def _prepare(folder: Path, *, any_survivors: bool) -> World:
-    rule = f"any_survivors = {str(any_survivors).lower()}"
-    world = region_builder.make(folder, federation=rule)
-    world.approve_all()
-    return world
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """Five regions, of which four make a sum."""
-    return _prepare(tmp_path_factory.mktemp("world"), any_survivors=False)
-
-
-@pytest.fixture
-def world(prepared: World, tmp_path: Path) -> World:
-    return region_builder.fresh(prepared, tmp_path / "run")
-
-
 def _without_b(world: World, finished: list[FinishedRound], *, from_round: int = 0) -> None:
     """Assert that b, lost once in a round, is in no sum from there on, or in that one only."""
     for one in finished:
@@ -81,7 +63,12 @@ _BEFORE_CONSENT = [
 ]
 
 
-@pytest.mark.parametrize("kind", _BEFORE_CONSENT)
+def _mostly_slow(kinds: list[MessageKind], quick: MessageKind) -> list[object]:
+    """Return parameters of which all but one wait for CI."""
+    return [kind if kind is quick else pytest.param(kind, marks=pytest.mark.slow) for kind in kinds]
+
+
+@pytest.mark.parametrize("kind", _mostly_slow(_BEFORE_CONSENT, MessageKind.TRAIN_MASKED))
 @pytest.mark.parametrize(
     "what",
     [
@@ -118,7 +105,9 @@ def test_a_region_that_missed_a_sum_gets_it(tmp_path: Path, any_survivors: bool)
     It takes part again where the plan allows any survivors; where not, its delta would be the
     difference of two sums.
     """
-    world = _prepare(tmp_path, any_survivors=any_survivors)
+    rule = f"any_survivors = {str(any_survivors).lower()}"
+    world = region_builder.make(tmp_path, federation=rule)
+    world.approve_all()
     finished, events = run(world, honest, away=2)  # neither the start nor the sum reached it
 
     _without_b(world, finished)
@@ -156,7 +145,7 @@ def test_a_vector_with_a_changed_byte_never_reaches_the_sum(world: World) -> Non
     assert "refused" in events
 
 
-def test_regions_that_never_answer_end_therun(world: World) -> None:
+def test_regions_that_never_answer_end_the_run(world: World) -> None:
     """With too few left, the coordinator stops after three attempts and names who is missing."""
 
     def silent(node: int, kind: MessageKind, reply: Envelope) -> Reply:
@@ -178,7 +167,11 @@ def test_regions_countersign_every_sum(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [*_BEFORE_CONSENT, MessageKind.QUERY_CONSENT, MessageKind.QUERY_UNMASK]
+    "kind",
+    _mostly_slow(
+        [*_BEFORE_CONSENT, MessageKind.QUERY_CONSENT, MessageKind.QUERY_UNMASK],
+        MessageKind.QUERY_UNMASK,
+    ),
 )
 def test_a_coordinator_that_died_in_a_round_goes_on_with_the_next_attempt(
     world: World, kind: MessageKind
@@ -246,7 +239,7 @@ def test_a_region_that_is_never_ready_is_left_out_by_the_clock(world: World) -> 
     assert all(set(one.bytes_in) == {"a", "c", "d", "e"} for one in finished)
 
 
-@pytest.mark.parametrize("kind", _BEFORE_CONSENT)
+@pytest.mark.parametrize("kind", _mostly_slow(_BEFORE_CONSENT, MessageKind.QUERY_SHARES))
 def test_a_region_that_refuses_is_on_record_by_its_code(world: World, kind: MessageKind) -> None:
     """The coordinator learns a fixed word, and goes on without it."""
     refusal = Refusal(uid=region_uid("b"), code=AbortCode.REFUSED_LOCALLY).to_bytes()
