@@ -232,6 +232,7 @@ class _Federation:
         self.policy = RegionPolicy(
             registry=self.registry,
             plan_hash=digest,
+            round_=self.config.round_,
             model_hash=digest,
             layout_hash=digest,
             encoding=encoding,

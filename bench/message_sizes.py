@@ -128,6 +128,7 @@ class _Federation:
         policy = RegionPolicy(
             registry=registry,
             plan_hash=config.plan_hash,
+            round_=config.round_,
             model_hash=config.model_hash,
             layout_hash=config.layout_hash,
             encoding=config.encoding,

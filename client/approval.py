@@ -16,7 +16,8 @@ from privacy.errors import LineageRefusedError
 from privacy.ledger import Ledger
 from privacy.lineage import admit
 from privacy.plan import Plan
-from protocol.identity import Registry, region_uid
+from protocol.errors import AbortError
+from protocol.identity import Registry, region_uid, verify
 
 
 def approve(
@@ -51,7 +52,8 @@ def approve(
     """
     policy = Policy.load(folder.policy)
     plan = Plan.from_bytes(plan_bytes)
-    check_policy(policy, plan, registry_sha256=_registry(folder).hash.hex())
+    check_policy(policy, plan)
+    pinned_registry(folder, policy)
     materials = load_materials(folder, policy, plan, load_teacher=load_teacher)
     if plan.hash not in ledger.state.plans:  # else it was charged, and this process died here
         ledger.admit_plan(plan, policy.region, approved_by, lineage=policy.lineage)
@@ -83,10 +85,29 @@ def approved_plan(folder: RegionFolder, ledger: Ledger) -> Plan:
             f"the plan {plan.hash[:12]} in the region's folder was never charged to its ledger: "
             "approve it again"
         )
+    _check_signature(folder, plan, ledger.state.plans[plan.hash].approval.approved_by)
     return plan
 
 
-def check_policy(policy: Policy, plan: Plan, *, registry_sha256: str) -> None:
+def _check_signature(folder: RegionFolder, plan: Plan, approved_by: str) -> None:
+    region = Policy.load(folder.policy).region
+    try:
+        verify(
+            folder.identity().public_bytes(),
+            folder.approval.read_bytes(),
+            "approval",
+            context=bytes.fromhex(plan.hash),
+            uid=region_uid(region),
+            body=approved_by.encode(),
+        )
+    except (FileNotFoundError, AbortError) as error:
+        raise NotApprovedError(
+            f"the approval of plan {plan.hash[:12]} was not signed, or not with this region's key: "
+            "approve it again; it is charged once"
+        ) from error
+
+
+def check_policy(policy: Policy, plan: Plan) -> None:
     """Refuse a plan that goes beyond the policy, naming the line that refuses.
 
     Raises:
@@ -116,14 +137,14 @@ def check_policy(policy: Policy, plan: Plan, *, registry_sha256: str) -> None:
             f"teacher.lineages: the plan's teacher is {plan.teacher.lineage}, the policy allows "
             f"{', '.join(policy.lineages)}"
         )
-    if registry_sha256 != policy.registry_sha256:
-        raise ApprovalRefusedError(
-            "federation.registry_sha256: the registry in the region's folder is not the pinned "
-            "one: compare it with the other regions"
-        )
 
 
 def _check_sum(policy: Policy, plan: Plan) -> None:
+    if plan.sum.min_survivors < policy.min_survivors:
+        raise ApprovalRefusedError(
+            f"federation.min_survivors: the plan allows sums of {plan.sum.min_survivors} regions, "
+            f"the policy asks for at least {policy.min_survivors}"
+        )
     if plan.sum.assumed_colluders < policy.assumed_colluders:
         raise ApprovalRefusedError(
             f"federation.assumed_colluders: the plan assumes {plan.sum.assumed_colluders} regions "
@@ -136,5 +157,16 @@ def _check_sum(policy: Policy, plan: Plan) -> None:
         )
 
 
-def _registry(folder: RegionFolder) -> Registry:
-    return Registry.from_bytes(folder.registry.read_bytes())
+def pinned_registry(folder: RegionFolder, policy: Policy) -> Registry:
+    """Return the registry in the region's folder, if it is the one that the policy pins.
+
+    Raises:
+        ApprovalRefusedError: If it is another one.
+    """
+    registry = Registry.from_bytes(folder.registry.read_bytes())
+    if registry.hash.hex() != policy.registry_sha256:
+        raise ApprovalRefusedError(
+            "federation.registry_sha256: the registry in the region's folder is not the pinned "
+            "one: compare it with the other regions"
+        )
+    return registry

@@ -49,6 +49,10 @@ class _Current:
     answers: dict[tuple[MessageKind, bytes], Envelope] = field(default_factory=dict)
 
 
+class _Behind(Envelope):
+    """An answer that holds until the sums come, and is given anew each time."""
+
+
 class RegionHandler:
     """One region, answering one coordinator for one approved plan.
 
@@ -116,16 +120,17 @@ class RegionHandler:
             answer = Envelope(self._step(kind, request.body))
         if answer is None:
             return Envelope(Pending(self._require_current().one.context).to_bytes())
-        if self._current is not None:
+        if self._current is not None and not isinstance(answer, _Behind):
             self._current.answers[asked] = answer
         return answer
 
     def _start(self, signed_config: bytes) -> Envelope:
-        config = SignedConfig.from_bytes(signed_config).config
-        if config.round_ > self._chain.next_round:
+        """Take part in a round, or say which sums are missing; what is refused ends no other."""
+        signed = SignedConfig.from_bytes(signed_config)
+        if signed.config.round_ > self._chain.next_round:
+            signed.verify(self._terms.registry.server_key)
             plan_hash, next_round = bytes.fromhex(self._plan.hash), self._chain.next_round
-            return Envelope(Behind(plan_hash=plan_hash, uid=self.uid, round_=next_round).to_bytes())
-        self._leave_round()
+            return _Behind(Behind(plan_hash=plan_hash, uid=self.uid, round_=next_round).to_bytes())
         one = RegionRound(
             identity=self._identity,
             policy=self._terms.policy(self._chain),
@@ -133,6 +138,7 @@ class RegionHandler:
             now=self._clock(),
         )
         advert = one.start(signed_config)
+        self._leave_round()
         self._current = _Current(one)
         return Envelope(advert)
 

@@ -57,9 +57,9 @@ class LedgerHistory:
     def survivor_sets(self, plan_hash: bytes) -> tuple[SurvivorSet, ...]:
         """Return the survivors of every sum of a plan, with this region and without."""
         state, plan = self.ledger.state, plan_hash.hex()
-        lists = {round_: reveal.survivors for round_, reveal in state.reveals(plan).items()}
-        lists |= {round_: published.survivors for round_, published in state.sums(plan).items()}
-        return tuple(frozenset(_uids(joined)) for joined in lists.values())
+        lists = [reveal.survivors for reveal in state.reveals(plan).values()]
+        lists += [published.survivors for published in state.sums(plan).values()]
+        return tuple(frozenset(_uids(joined)) for joined in dict.fromkeys(lists))
 
     def record_sum(
         self, *, plan_hash: bytes, round_: int, survivors: tuple[bytes, ...], transcript: bytes

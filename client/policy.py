@@ -26,6 +26,7 @@ _KEYS = {
     "federation": {
         "registry_sha256",
         "min_cohort",
+        "min_survivors",
         "max_weight",
         "assumed_colluders",
         "any_survivors",
@@ -35,6 +36,7 @@ _KEYS = {
 _OPTIONAL = {
     ("data", "label"),
     ("data", "unit"),
+    ("federation", "min_survivors"),
     ("federation", "assumed_colluders"),
     ("federation", "any_survivors"),
 }
@@ -54,7 +56,8 @@ class Policy:
         limit: What may ever be spent on it.
         lineages: Teachers that may label the records, by where they come from.
         registry_sha256: Hash of the registry that this region pinned, hex.
-        min_cohort: Fewest regions in a sum.
+        min_cohort: Fewest regions in a plan.
+        min_survivors: Fewest regions in a sum.
         max_weight: Largest share of one region in a sum.
         assumed_colluders: How many regions may work with the coordinator, at least.
         any_survivors: Whether a plan may allow sums that together would isolate a few regions.
@@ -71,6 +74,7 @@ class Policy:
     lineages: tuple[TeacherLineage, ...]
     registry_sha256: str
     min_cohort: int
+    min_survivors: int = LEAST_COHORT
     max_weight: Fraction
     assumed_colluders: int = 0
     any_survivors: bool = False
@@ -81,6 +85,11 @@ class Policy:
             raise PolicyError(
                 f"federation.min_cohort: expected at least {LEAST_COHORT}, got {self.min_cohort}; "
                 "of two regions each reads the other's delta off the sum"
+            )
+        if self.min_survivors < LEAST_COHORT:
+            raise PolicyError(
+                f"federation.min_survivors: expected at least {LEAST_COHORT}, got "
+                f"{self.min_survivors}"
             )
         if not 0 < self.max_weight <= 1:
             raise PolicyError(f"federation.max_weight: expected (0, 1], got {self.max_weight}")
@@ -114,6 +123,7 @@ class Policy:
             "federation": {
                 "registry_sha256": self.registry_sha256,
                 "min_cohort": self.min_cohort,
+                "min_survivors": self.min_survivors,
                 "max_weight": str(self.max_weight),
                 "assumed_colluders": self.assumed_colluders,
                 "any_survivors": self.any_survivors,
@@ -166,6 +176,7 @@ class Policy:
             lineages=tuple(TeacherLineage(name) for name in lineages),
             registry_sha256=_text(tables, "federation", "registry_sha256"),
             min_cohort=int(str(federation["min_cohort"])),
+            min_survivors=int(str(federation.get("min_survivors", LEAST_COHORT))),
             max_weight=Fraction(str(federation["max_weight"])),
             assumed_colluders=int(str(federation.get("assumed_colluders", 0))),
             any_survivors=_flag(federation.get("any_survivors", False)),

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from client.approval import approved_plan
+from client.approval import approved_plan, pinned_registry
 from client.checkpoints import SeenCheckpoints
 from client.folder import RegionFolder
 from client.handler import RegionHandler
@@ -16,7 +16,7 @@ from client.training import LocalTraining
 from distillation.labels import LabelCache
 from distillation.workbench import Workbench
 from privacy.ledger import Ledger
-from protocol.identity import Registry, region_uid
+from protocol.identity import region_uid
 
 _DAY_S = 24 * 3600
 
@@ -64,7 +64,7 @@ def open_region(
     ready = materials or load_materials(folder, policy, plan)
     bench = _labelled(folder, policy, ready, clock)
     training = LocalTraining(folder, policy.region, plan, ledger, ready, bench, on_step)
-    registry = Registry.from_bytes(folder.registry.read_bytes())
+    registry = pinned_registry(folder, policy)
     handler = RegionHandler(
         folder=folder,
         training=training,

@@ -39,6 +39,7 @@ class RoundTerms:
         return RegionPolicy(
             registry=self.registry,
             plan_hash=bytes.fromhex(self.plan.hash),
+            round_=chain.next_round,
             model_hash=start_hash(chain.model.hash, chain.last),
             layout_hash=self.layout.hash,
             encoding=encoding_of(self.plan, self.layout),

@@ -8,7 +8,7 @@ verifier calls it on a stranger's bodies; both therefore refuse the same things:
 - a release needs the latest draw of its round, and a round is released once per component;
 - a send needs its release and an accepted context; a context is accepted once, in order;
 - shares are revealed for one list of survivors a round, whatever the number of attempts, and the
-  published sum is over these.
+  published sum is over these; a round with a known sum is not run again.
 
 Source of the stopping rule: a plan fixes all its mechanisms before any data is touched, so the
 accountant's bound on the whole plan covers any order of use and any early stop; across plans
@@ -290,6 +290,11 @@ def _(payload: Context, state: LedgerState) -> LedgerState:
             f"expected a (round, attempt) after {plan.last_round}, got {place}; "
             "rounds and attempts only go up"
         )
+    if payload.round < len(plan.sums):
+        raise ReplayedContextError(
+            f"the sum of round {payload.round} is on record; a round with a known sum is not run "
+            "again"
+        )
     contexts = _with(plan.contexts, payload.context, place)
     return _with_plan(state, payload.plan, replace(plan, contexts=contexts, last_round=place))
 
@@ -386,6 +391,12 @@ def _(payload: Reveal, state: LedgerState) -> LedgerState:
         raise DuplicateEntryError(
             f"shares for round {payload.round} were given for other survivors; a second sum would "
             "show the difference: only the same survivors can be summed again"
+        )
+    published = plan.sums.get(payload.round)
+    if published is not None and published.survivors != payload.survivors:
+        raise DuplicateEntryError(
+            f"the published sum of round {payload.round} is over other survivors; shares for "
+            "these would give a second one"
         )
     reveals = _with(plan.reveals, payload.round, known)
     return _with_plan(state, payload.plan, replace(plan, reveals=reveals))

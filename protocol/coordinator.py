@@ -51,6 +51,7 @@ class CoordinatorRound:
         config: The round.
         phase: What it waits for.
         expected: Uids of the regions that may answer in this phase, or did.
+        liars: Uids of regions whose own messages prove that they left the protocol.
         signed_config: The `SignedConfig` to send to every region of the cohort.
     """
 
@@ -68,6 +69,7 @@ class CoordinatorRound:
         check_threshold(config)
         checks.check_own(config, server_identity, registry)
         self.config = config
+        self.liars: frozenset[bytes] = frozenset()
         self.signed_config = SignedConfig.sign(config, server_identity).to_bytes()
         self._identity, self._registry = server_identity, registry
         self._context = config.context()
@@ -142,7 +144,7 @@ class CoordinatorRound:
         items = [Encaps.from_bytes(data) for data in message.items]
         for item in items:
             self._check_signed(item, item.roster_hash)
-        checks.check_parcel(message.uid, items, known=self._adverts)
+        checks.check_parcel(message.uid, items, roster=self._adverts, kem=self.config.kem)
         self._encaps[message.uid] = {item.recipient: item.to_bytes() for item in items}
 
     def encaps_for(self, uid: bytes) -> bytes:
@@ -171,7 +173,7 @@ class CoordinatorRound:
         self._require(Phase.SHARES)
         self._check_signed(message, message.roster_hash)
         self._require_first(message.uid, self._shares)
-        checks.check_dealings(message, known=self._adverts, threshold=self.config.threshold)
+        checks.check_dealings(message, roster=self._adverts, present=self.expected)
         self._shares[message.uid] = message
 
     def shares_for(self, uid: bytes) -> bytes:
@@ -215,8 +217,8 @@ class CoordinatorRound:
             OutOfOrderError: If the phase is another.
         """
         if self.phase is Phase.ACCEPTS:
-            liars = checks.proven_liars(self._accepted, self._shares, self._registry)
-            self._members = checks.mutual(self._accepted, without=liars)
+            self.liars = checks.proven_liars(self._accepted, self._shares, self._registry)
+            self._members = checks.mutual(self._accepted, without=self.liars)
             self._require_count(self._least(), "accepted shares", self._members)
             self._sum = np.zeros(self.config.dim, self._sum.dtype)
             self._enter(Phase.VECTORS, self._members, self._masked)
@@ -344,6 +346,15 @@ class CoordinatorRound:
             outcome=outcome.to_bytes(),
         )
         return PublishedSum(outcome, self._sum, transcript)
+
+    def evidence(self, dealer: bytes) -> tuple[bytes, ...]:
+        """Return the signed messages that show what a member dealt and what came of it.
+
+        Its `Shares`, then the `Unmask` of every survivor who answered: whoever has them finds the
+        same contradiction as ``close``.
+        """
+        answers = (self._answers[uid].to_bytes() for uid in sorted(self._answers))
+        return (self._shares[dealer].to_bytes(), *answers)
 
     def _enter(self, phase: Phase, expected: Iterable[bytes], came: Mapping[bytes, object]) -> None:
         self.phase, self.expected, self._came = phase, tuple(expected), came

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Container, Iterable, Mapping, Sequence
 
-from protocol.config import RoundConfig
+from protocol.config import Kem, RoundConfig
 from protocol.errors import AbortCode, AbortError
 from protocol.identity import Identity, Registry
 from protocol.keys import check_public_keys
@@ -16,7 +16,7 @@ from protocol.messages import Advertise, Masked
 from protocol.region_checks import require
 from protocol.share_messages import Accepted, Encaps, Shares
 from protocol.unmask_messages import Survivors
-from protocol.wire import CHUNK_BYTES, Chunk
+from protocol.wire import CHUNK_BYTES, KEM_CIPHERTEXT_BYTES, Chunk
 
 
 def check_own(config: RoundConfig, server_identity: Identity, registry: Registry) -> None:
@@ -62,43 +62,50 @@ def check_fresh_keys(advert: Advertise, others: Iterable[Advertise]) -> None:
     )
 
 
-def check_parcel(uid: bytes, items: Sequence[Encaps], *, known: Container[bytes]) -> None:
-    """Check that a region sent its own ciphertexts, one for a peer of the roster each.
+def check_parcel(uid: bytes, items: Sequence[Encaps], *, roster: Iterable[bytes], kem: Kem) -> None:
+    """Check that a region sent its own ciphertexts, one for each higher region of the roster.
+
+    An honest one can: the server looked at every key. One that leaves a peer out would make the
+    two quarrel, with nothing signed to say who lies.
 
     Raises:
-        AbortError: ``unknown_region`` or ``duplicate_keys``.
+        AbortError: ``unknown_region`` or ``malformed``.
     """
     require(
-        all(item.uid == uid and item.recipient in known for item in items),
+        all(item.uid == uid for item in items)
+        and sorted(item.recipient for item in items)
+        == sorted(peer for peer in roster if peer > uid),
         AbortCode.UNKNOWN_REGION,
-        f"expected ciphertexts of {uid.hex()} for regions of the roster",
+        f"expected one ciphertext of {uid.hex()} for each higher region of the roster",
         uid=uid,
     )
+    size = KEM_CIPHERTEXT_BYTES if kem is Kem.X25519_ML_KEM_768 else 0
     require(
-        len({item.recipient for item in items}) == len(items),
-        AbortCode.DUPLICATE_KEYS,
-        f"expected one ciphertext for each peer from {uid.hex()}",
+        all(len(item.ciphertext) == size for item in items),
+        AbortCode.MALFORMED,
+        f"expected ciphertexts of {size} bytes from {uid.hex()}",
         uid=uid,
     )
 
 
-def check_dealings(shares: Shares, *, known: Container[bytes], threshold: int) -> None:
-    """Check that a region deals to enough peers, all of them in the roster.
+def check_dealings(shares: Shares, *, roster: Container[bytes], present: Iterable[bytes]) -> None:
+    """Check that a region deals to every region that is still there, and to no stranger.
 
     Raises:
         AbortError: ``unknown_region`` or ``too_few_shares``.
     """
     require(
-        all(uid in known for uid in shares.recipients) and shares.uid not in shares.recipients,
+        all(uid in roster for uid in shares.recipients) and shares.uid not in shares.recipients,
         AbortCode.UNKNOWN_REGION,
         f"expected dealings of {shares.uid.hex()} to regions of the roster",
         uid=shares.uid,
     )
+    left_out = set(present) - {shares.uid, *shares.recipients}
     require(
-        len(shares.dealings) + 1 >= threshold,
+        not left_out,
         AbortCode.TOO_FEW_SHARES,
-        f"expected at least {threshold - 1} dealings of {shares.uid.hex()}, got "
-        f"{len(shares.dealings)}",
+        f"expected dealings of {shares.uid.hex()} to everybody, got none for "
+        f"{', '.join(uid.hex() for uid in sorted(left_out))}",
         uid=shares.uid,
     )
 

@@ -123,9 +123,9 @@ class MemoryHistory:
 
     def survivor_sets(self, plan_hash: bytes) -> tuple[SurvivorSet, ...]:
         """Return the survivors of every sum that is known."""
-        known = {place: frozenset(reveal.survivors) for place, reveal in self._reveals.items()}
-        known |= self._sums
-        return tuple(found for (plan, _), found in known.items() if plan == plan_hash)
+        known = [(plan, frozenset(one.survivors)) for (plan, _), one in self._reveals.items()]
+        known += [(plan, survivors) for (plan, _), survivors in self._sums.items()]
+        return tuple(dict.fromkeys(found for plan, found in known if plan == plan_hash))
 
     def record_sum(
         self, *, plan_hash: bytes, round_: int, survivors: tuple[bytes, ...], transcript: bytes

@@ -30,6 +30,8 @@ class RegionPolicy:
     Attributes:
         registry: The registry that the region pinned.
         plan_hash: The plan that it approved, 32 bytes.
+        round_: The only round that it may take part in now: the one that its model is for. Were a
+            round open again once its sum is known, another sum over it would be possible.
         model_hash: The model that it computed itself for this round and the transcript that led
             to it, 32 bytes (`protocol.transcript.start_hash`).
         layout_hash: Its own layout of the trained tensors, 32 bytes.
@@ -52,6 +54,7 @@ class RegionPolicy:
 
     registry: Registry
     plan_hash: bytes
+    round_: int
     model_hash: bytes
     layout_hash: bytes
     encoding: Encoding
@@ -99,6 +102,11 @@ def check_config(
         "the server's keys are past their date; the regions must agree on a new registry",
     )
     signed.verify(registry.server_key)
+    _require(
+        config.round_ == policy.round_,
+        AbortCode.STALE_ROUND,
+        f"expected round {policy.round_}, which this region's model is for, got {config.round_}",
+    )
     _check_freshness(config, history)
     _check_artifacts(config, policy)
     _check_cohort(config, policy, me, now)

@@ -204,8 +204,8 @@ class RegionRound:
 
         Raises:
             MalformedMessageError: If it is not one.
-            AbortError: ``roster_mismatch`` or ``bad_members`` if it is not for this region and
-                round, ``too_few_keys`` if it is left with fewer peers than the threshold needs.
+            AbortError: As `region_checks.read_parcel` if it is not for this region and round,
+                ``too_few_keys`` if it is left with fewer peers than the threshold needs.
             OutOfOrderError: If ``on_roster`` was not the last call.
         """
         with self._step(State.KEYED, State.DEALT):
@@ -343,6 +343,7 @@ class RegionRound:
                 members=self._members,
                 checkpoint=self._checkpoint,
                 config=self.config,
+                max_weight=self._policy.max_weight,
             )
             checks.check_one_view(
                 message.survivors,

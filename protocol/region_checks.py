@@ -6,6 +6,7 @@ Each function returns or raises; none changes anything. A code names the check t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from fractions import Fraction
 from typing import Protocol, TypeVar
 
 from protocol.config import Kem, RoundConfig
@@ -255,6 +256,7 @@ def check_survivors(
     members: Sequence[bytes],
     checkpoint: bytes,
     config: RoundConfig,
+    max_weight: Fraction,
 ) -> None:
     """Check whose vectors the sum will hold.
 
@@ -285,8 +287,15 @@ def check_survivors(
         AbortCode.BAD_CHECKPOINT,
         "expected the checkpoint that this region sent with its vector",
     )
-    weights = dict(zip(config.cohort, config.weights, strict=True))
-    check_heavy([weights[uid] for uid in survivors], colluders=config.assumed_colluders)
+    of = dict(zip(config.cohort, config.weights, strict=True))
+    weights = [of[uid] for uid in survivors]
+    check_heavy(weights, colluders=config.assumed_colluders)
+    largest = max(weights) / sum(weights)
+    require(
+        largest <= max_weight,
+        AbortCode.BAD_WEIGHTS,
+        f"expected no share of the sum above {max_weight}, got {largest}",
+    )
 
 
 def check_one_view(

@@ -15,7 +15,7 @@ from protocol.envelope import Envelope, MessageKind
 from protocol.errors import MalformedMessageError, ProtocolError, RoundVoidError
 from protocol.identity import Registry
 from protocol.messages import Advertise, Behind, Collect, Masked, Pending, Refusal
-from protocol.transcript import PublishedSum
+from protocol.transcript import PublishedSum, Receipt
 from protocol.wire import split_chunks
 from server.flower_adapter import Transport, TransportError
 from server.published import PublishedRounds
@@ -23,6 +23,8 @@ from server.transcript import Transcript
 
 _POLL_S = 0.05
 _LONGEST_PAUSE_S = 5.0
+_LONGEST_ASK_S = 15.0
+"""How long one request may wait for a silent region before the others are asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,29 +55,37 @@ class Exchanges:
             refusal = None if isinstance(reply, TransportError) else _refusal(reply.body)
             if isinstance(reply, TransportError):
                 self.transcript.add("lost", kind=kind.value, node=str(node), reason=reply.reason)
-            elif refusal is not None:
-                uid, code = refusal.uid.hex(), refusal.code.value
-                self.transcript.add("left", kind=kind.value, uid=uid, code=code)
+            elif refusal is not None:  # it is not signed: the node is known, its uid is a claim
+                code = refusal.code.value
+                self.transcript.add("left", kind=kind.value, node=str(node), code=code)
                 yield node, None
             else:
                 yield node, reply
 
-    def take(self, context: bytes, answer: Callable[[], None]) -> bool:
+    def take(self, context: bytes, node: int, answer: Callable[[], None]) -> bool:
         """Give a region's message to the round; a faulty one costs that region, not the others."""
         try:
             answer()
         except ProtocolError as error:
-            self.transcript.add("refused", context=context.hex(), code=error.code.value)
+            code = error.code.value
+            self.transcript.add("refused", context=context.hex(), node=str(node), code=code)
             return False
         return True
 
-    def send_sums(self, node: int, rounds: range, limit_s: float) -> None:
-        """Bring a region that was away up to date, one published round after the other."""
+    def send_sums(self, node: int, rounds: range, until: float) -> None:
+        """Bring a region that was away up to date, one published round after the other.
+
+        It stops at the first sum that the region gives no receipt for.
+        """
         for round_ in rounds:
             words = split_chunks(self.published.words(round_))
             request = Envelope(self.published.transcript(round_), words)
-            for _ in self.ask(MessageKind.QUERY_SUM, {node: request}, limit_s):
-                pass
+            left = until - self.clock()
+            if left <= 0 or not any(
+                reply is not None and _is_receipt(reply.body)
+                for _, reply in self.ask(MessageKind.QUERY_SUM, {node: request}, left)
+            ):
+                return
 
 
 @dataclass(slots=True)
@@ -128,23 +138,29 @@ class Attempt:
     def _advertise(self, limit_s: float) -> None:
         """Start the round everywhere; a region that was away gets what it missed, and starts then.
 
-        It ends early once every allowed region has sent its keys.
+        That is done once for each, after the others' keys came: who is behind again is lost.
         """
         until = self.exchanges.clock() + limit_s
-        nodes = self._await_nodes(until)
-        while nodes and (left := until - self.exchanges.clock()) > 0:
-            behind: dict[int, Behind] = {}
-            start = dict.fromkeys(nodes, Envelope(self.one.signed_config))
-            for node, reply in self.exchanges.ask(MessageKind.TRAIN_START, start, left):
-                missed = _behind(reply.body) if reply else None
-                if missed is not None and missed.round_ < self.one.config.round_:
-                    behind[node] = missed
-                elif reply is not None:
-                    self._take_advert(node, reply.body)
-            for node, missed in behind.items():
-                rounds = range(missed.round_, self.one.config.round_)
-                self.exchanges.send_sums(node, rounds, max(until - self.exchanges.clock(), 0))
-            nodes = tuple(behind)
+        behind = self._start(self._await_nodes(until), until)
+        for node, missed in behind.items():
+            rounds = range(missed.round_, self.one.config.round_)
+            self.exchanges.send_sums(node, rounds, until)
+        self._start(tuple(behind), until)
+
+    def _start(self, nodes: tuple[int, ...], until: float) -> Mapping[int, Behind]:
+        """Ask these nodes for their keys; return those that missed sums."""
+        behind: dict[int, Behind] = {}
+        start = dict.fromkeys(nodes, Envelope(self.one.signed_config))
+        left = until - self.exchanges.clock()
+        if not nodes or left <= 0:
+            return behind
+        for node, reply in self.exchanges.ask(MessageKind.TRAIN_START, start, left):
+            missed = _behind(reply.body) if reply else None
+            if missed is not None and missed.round_ < self.one.config.round_:
+                behind[node] = missed
+            elif reply is not None:
+                self._take_advert(node, reply.body)
+        return behind
 
     def _await_nodes(self, until: float) -> tuple[int, ...]:
         """Return the nodes once there are enough, or those that are there at the deadline."""
@@ -163,7 +179,7 @@ class Attempt:
                 self.one.on_advert(body)
                 self._live[node] = uid
 
-        self.exchanges.take(self.one.context, take)
+        self.exchanges.take(self.one.context, node, take)
 
     def _stage(
         self,
@@ -177,7 +193,7 @@ class Attempt:
         asked, self._live = self._live, {}
         for node, reply in self.exchanges.ask(kind, requests, limit_s):
             if reply is not None and self.exchanges.take(
-                self.one.context, partial(take, reply.body)
+                self.one.context, node, partial(take, reply.body)
             ):
                 self._live[node] = asked[node]
 
@@ -192,7 +208,8 @@ class Attempt:
         until = self.exchanges.clock() + limit_s
         while waiting and (left := until - self.exchanges.clock()) > 0:
             asked = dict.fromkeys(waiting, collect)
-            for node, reply in self.exchanges.ask(MessageKind.TRAIN_MASKED, asked, left):
+            limit = min(left, _LONGEST_ASK_S)
+            for node, reply in self.exchanges.ask(MessageKind.TRAIN_MASKED, asked, limit):
                 if reply is None:
                     del waiting[node]
                 elif not _is_pending(reply.body):
@@ -214,7 +231,7 @@ class Attempt:
 
     def _take_vector(self, node: int, uid: bytes, reply: Envelope) -> None:
         if self.exchanges.take(
-            self.one.context, lambda: self.one.on_masked(reply.body, reply.chunks)
+            self.one.context, node, lambda: self.one.on_masked(reply.body, reply.chunks)
         ):
             self._live[node] = uid
             name = self.exchanges.registry.record(uid).name
@@ -230,6 +247,14 @@ class Attempt:
 def _is_pending(body: bytes) -> bool:
     try:
         Pending.from_bytes(body)
+    except MalformedMessageError:
+        return False
+    return True
+
+
+def _is_receipt(body: bytes) -> bool:
+    try:
+        Receipt.from_bytes(body)
     except MalformedMessageError:
         return False
     return True

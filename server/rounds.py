@@ -6,6 +6,7 @@ and the round is tried again: the regions mask the same delta anew, which costs 
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,7 +21,7 @@ from protocol.coordinator import CoordinatorRound
 from protocol.differencing import SurvivorSet, allows
 from protocol.envelope import Envelope, MessageKind
 from protocol.errors import AbortCode, AbortError, RoundVoidError
-from protocol.identity import Identity, Registry
+from protocol.identity import Identity, Registry, region_uid
 from protocol.policy import LEAST_HONEST
 from protocol.transcript import PublishedSum, Receipt, start_hash, transcript_hash
 from protocol.wire import UID_BYTES
@@ -121,6 +122,7 @@ class RoundLoop:
     def _round(self) -> FinishedRound:
         reasons: list[str] = []
         blamed: set[bytes] = set()
+        absent: Counter[str] = Counter()
         for _ in range(_ATTEMPTS):
             began = self._clock()
             attempt = self._open(blamed)
@@ -129,14 +131,18 @@ class RoundLoop:
             except RoundVoidError as error:
                 reasons.append(str(error))
                 self._note_void(attempt.one, list(error.missing))
+                absent.update(error.missing)
+                # Who was waited for twice is not waited for a third time.
+                blamed |= {region_uid(name) for name, times in absent.items() if times > 1}
             except AbortError as error:
                 reasons.append(str(error))
                 self._note_void(attempt.one, [])
-                blamed |= {error.uid} if error.uid else set()
+                blamed |= self._note_blame(attempt.one, error)
             else:
                 self._finish(attempt, published)
                 round_, seconds = self.checkpoint.finished - 1, self._clock() - began
                 return FinishedRound(round_, self.checkpoint.model, attempt.bytes_in, seconds)
+            blamed |= self._note_liars(attempt.one)
         raise RunFailedError(
             f"round {self.checkpoint.finished} gave no sum in {_ATTEMPTS} attempts: {reasons[-1]}; "
             "nothing is lost: run again with --resume"
@@ -167,7 +173,9 @@ class RoundLoop:
         return everybody if self._terms.plan.sum.any_survivors or not self._sums else self._sums[-1]
 
     def _acceptable(self, survivors: SurvivorSet) -> bool:
-        terms = self._terms.plan.sum
+        fixed, terms = _uids(self.checkpoint.survivors), self._terms.plan.sum
+        if fixed and survivors != fixed:
+            return False
         least = terms.assumed_colluders + LEAST_HONEST
         return terms.any_survivors or allows(self._sums, survivors, least=least)
 
@@ -177,6 +185,24 @@ class RoundLoop:
 
     def _note_void(self, one: CoordinatorRound, missing: list[str]) -> None:
         self._exchanges.transcript.add("void", context=one.context.hex(), missing=missing)
+
+    def _note_liars(self, one: CoordinatorRound) -> frozenset[bytes]:
+        for uid in sorted(one.liars):
+            self._exchanges.transcript.add("liar", context=one.context.hex(), uid=uid.hex())
+        return one.liars
+
+    def _note_blame(self, one: CoordinatorRound, error: AbortError) -> set[bytes]:
+        """Keep what proves a member's fault; return whom to leave out."""
+        if error.uid is None:
+            return set()
+        self._exchanges.transcript.add(
+            "blamed",
+            context=one.context.hex(),
+            uid=error.uid.hex(),
+            code=error.code.value,
+            evidence=[message.hex() for message in one.evidence(error.uid)],
+        )
+        return {error.uid}
 
     def _finish(self, attempt: Attempt, published: PublishedSum) -> None:
         """Publish the sum, step the model, and have the regions countersign."""
@@ -214,9 +240,9 @@ class RoundLoop:
 
         everyone = dict.fromkeys(self._exchanges.transport.nodes(), request)
         limit_s = self._terms.deadlines.consent_s
-        for _, reply in self._exchanges.ask(MessageKind.QUERY_SUM, everyone, limit_s):
+        for node, reply in self._exchanges.ask(MessageKind.QUERY_SUM, everyone, limit_s):
             if reply is not None:
-                self._exchanges.take(attempt.one.context, partial(take, reply.body))
+                self._exchanges.take(attempt.one.context, node, partial(take, reply.body))
         self._exchanges.published.save_receipts(round_, [receipts[uid] for uid in sorted(receipts)])
 
     def _save(self, checkpoint: Checkpoint) -> None:

@@ -163,6 +163,54 @@ def test_a_sum_is_believed_only_with_the_consents_of_the_survivors(
     assert region._chain.next_round == 1
 
 
+def test_a_round_with_a_known_sum_is_not_run_again(
+    world: World, regions: dict[str, RegionHandler]
+) -> None:
+    """An attempt after it, on the model that it led to, would be another sum of the same deltas."""
+    published = _finish(world.round(0), regions)
+    digest = transcript_hash(published.transcript.to_bytes())
+    for handler in regions.values():
+        handler.handle(SUM, publish(published))
+    model = regions["a"]._chain.model
+    again = world.round(0, attempt=1, model_hash=start_hash(model.hash, digest))
+    with pytest.raises(AbortError) as caught:
+        ask(again, regions["a"], START)
+
+    assert caught.value.code is AbortCode.STALE_ROUND
+    assert _kinds(regions["a"]) == [Context, Reserve, Release, Send, Reveal]
+
+
+def test_a_proposal_that_is_refused_ends_no_round(
+    world: World, regions: dict[str, RegionHandler]
+) -> None:
+    """A replay or a forged proposal in the middle of a round changes nothing for the region."""
+    old, one, region = world.round(0), world.round(0, attempt=1), regions["a"]
+    ask(old, region, START)
+    play(one, regions, until=COLLECT)
+    for stale in (old.signed_config, one.signed_config[:-1] + b"x"):
+        with pytest.raises(ProtocolError):
+            region.handle(START, Envelope(stale))
+    play(one, regions, first=COLLECT)
+
+    assert len(one.close().outcome.survivors) == 5
+
+
+def test_who_is_behind_says_so_to_the_coordinator_only_and_each_time(
+    world: World, regions: dict[str, RegionHandler]
+) -> None:
+    """A proposal that the coordinator did not sign is refused; the answer is never an old one."""
+    region, far = regions["a"], world.round(3)
+    with pytest.raises(AbortError) as caught:
+        region.handle(START, Envelope(far.signed_config[:-1] + b"x"))
+    first = Behind.from_bytes(ask(far, region, START).body)
+    published = _finish(world.round(0), regions)
+    region.handle(SUM, publish(published))
+    second = Behind.from_bytes(ask(far, region, START).body)
+
+    assert caught.value.code is AbortCode.BAD_SIGNATURE
+    assert (first.round_, second.round_) == (0, 1)
+
+
 def test_messages_out_of_their_order_are_refused(
     world: World, regions: dict[str, RegionHandler]
 ) -> None:
@@ -209,7 +257,7 @@ def test_a_new_attempt_waits_for_the_delta_in_the_making(
         ask(one, region, COLLECT)
     play(two, regions, first=COLLECT)
 
-    assert _kinds(region) == [Context, Reserve, Release, Context, Send, Reveal]
+    assert _kinds(region) == [Context, Reserve, Context, Release, Send, Reveal]
 
 
 def test_a_draw_that_failed_is_drawn_anew_in_the_next_attempt(

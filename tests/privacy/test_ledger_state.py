@@ -216,6 +216,8 @@ def test_a_refused_entry_leaves_no_trace(steps: list[Payload]) -> None:
         (OPEN, Sum(A, 1, CTX, ALL), DuplicateEntryError),
         (FIRST, Sum(A, 0, CTX, FEWER), DuplicateEntryError),
         ([*FIRST, Sum(A, 0, CTX, ALL)], Sum(A, 0, CTX2, ALL), DuplicateEntryError),
+        ([*FIRST, Sum(A, 0, CTX, ALL)], Context(A, 0, 1, CTX2), ReplayedContextError),
+        ([*FIRST[:-1], Sum(A, 0, CTX, ALL)], Reveal(A, 0, CTX, FEWER, SUM), DuplicateEntryError),
     ],
 )
 def test_an_entry_that_breaks_a_rule_is_refused(

@@ -128,6 +128,7 @@ class Federation:
         self.policy = RegionPolicy(
             registry=self.registry,
             plan_hash=self.config.plan_hash,
+            round_=self.config.round_,
             model_hash=self.config.model_hash,
             layout_hash=self.config.layout_hash,
             encoding=self.encoding,
@@ -175,7 +176,8 @@ class Federation:
         self, *, histories: Mapping[str, History] | None = None, policy: Any = None, **changes: Any
     ) -> Play:
         """Return a round in which nobody has sent anything yet."""
-        known, rules = histories or {}, policy or {}
+        known, rules = histories or {}, dict(policy or {})
+        rules.setdefault("round_", changes.get("round_", self.config.round_))
         server = self.coordinator(**changes)
         regions = {name: self.region(name, history=known.get(name), **rules) for name in self.names}
         return Play(self, server, regions)

@@ -75,6 +75,15 @@ def with_a_ciphertext_twice(play: Contested, message: Parcel) -> Parcel:
     return replace(message, items=(*message.items, message.items[0]))
 
 
+def without_a_ciphertext(play: Contested, message: Parcel) -> Parcel:
+    return replace(message, items=message.items[1:])
+
+
+def with_an_empty_ciphertext(play: Contested, message: Parcel) -> Parcel:
+    empty = resigned(Encaps.from_bytes(message.items[0]), ME, ciphertext=b"").to_bytes()
+    return replace(message, items=(empty, *message.items[1:]))
+
+
 def with_garbage(play: Contested, message: Parcel) -> Parcel:
     return replace(message, items=(b"FSA1",))
 
@@ -168,7 +177,9 @@ ROWS: list[tuple[str, str, Change, AbortCode, bytes | None]] = [
         UID[ME],
     ),
     ("key", "of_another", with_a_ciphertext_of_another, AbortCode.UNKNOWN_REGION, UID[ME]),
-    ("key", "twice", with_a_ciphertext_twice, AbortCode.DUPLICATE_KEYS, UID[ME]),
+    ("key", "twice", with_a_ciphertext_twice, AbortCode.UNKNOWN_REGION, UID[ME]),
+    ("key", "one_less", without_a_ciphertext, AbortCode.UNKNOWN_REGION, UID[ME]),
+    ("key", "empty", with_an_empty_ciphertext, AbortCode.MALFORMED, UID[ME]),
     ("key", "garbage", with_garbage, AbortCode.MALFORMED, None),
     ("deal", "roster", of_another_roster, AbortCode.ROSTER_MISMATCH, UID[ME]),
     ("deal", "stranger", by_a_stranger, AbortCode.UNKNOWN_REGION, OUTSIDER),

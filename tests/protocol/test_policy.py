@@ -245,9 +245,10 @@ def test_an_expired_server_is_refused() -> None:
         ({}, {"round_": 2}, AbortCode.STALE_ROUND),
         ({"attempt": 1}, {"attempt": 0}, AbortCode.STALE_ROUND),
         ({}, {"deadlines": Deadlines(advertise_s=1, masked_s=1)}, AbortCode.STALE_ROUND),
-        ({"round_": 7, "attempt": 9}, {"round_": 7, "attempt": 8}, AbortCode.STALE_ROUND),
+        ({"attempt": 9}, {"attempt": 8}, AbortCode.STALE_ROUND),
+        ({}, {"round_": 4}, AbortCode.STALE_ROUND),
     ],
-    ids=["replay", "older round", "older attempt", "same place, other round", "far attempt"],
+    ids=["replay", "older round", "older attempt", "same place", "far attempt", "later round"],
 )
 def test_a_round_is_taken_once_and_in_order(
     first: dict[str, Any], second: dict[str, Any], code: AbortCode
@@ -263,9 +264,9 @@ def test_a_round_is_taken_once_and_in_order(
 def test_later_attempts_and_rounds_are_taken() -> None:
     """(round, attempt) grows: a second attempt of a round, then the next round."""
     history = MemoryHistory()
-    for place in {"attempt": 0}, {"attempt": 1}, {"round_": 4, "attempt": 0}:
-        region = FEDERATION.region(ME, history=history)
-        region.start(FEDERATION.signed(**place))
+    for round_, attempt in (3, 0), (3, 1), (4, 0):
+        region = FEDERATION.region(ME, history=history, round_=round_)
+        region.start(FEDERATION.signed(round_=round_, attempt=attempt))
         assert history.has_seen(region.context)
 
 
@@ -316,6 +317,7 @@ def test_a_policy_is_strict_unless_it_says_otherwise() -> None:
     strict = RegionPolicy(
         registry=FEDERATION.registry,
         plan_hash=CONFIG.plan_hash,
+        round_=CONFIG.round_,
         model_hash=CONFIG.model_hash,
         layout_hash=CONFIG.layout_hash,
         encoding=CONFIG.encoding,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from typing import TypeAlias
 
 import pytest
@@ -398,6 +399,19 @@ def test_survivors_hide_nobody_behind_light_ones() -> None:
     play = contested(federation).until("mask")
     play.server.members()
     play.lose(federation.names[0]).mask()
+    region = play.regions[federation.names[1]]
+    with aborting(AbortCode.BAD_WEIGHTS):
+        region.on_survivors(play.server.survivors())
+    assert_ended(region)
+
+
+def test_no_survivor_weighs_more_than_the_policy_allows_in_the_sum() -> None:
+    """A quarter of five becomes more of four: the share counts, not the weight."""
+    federation = Federation(5, shares=(5, 4, 4, 4, 3))
+    largest = Fraction(5, 20)
+    play = contested(federation, policy={"max_weight": largest}).until("mask")
+    play.server.members()
+    play.lose(federation.names[4]).mask()
     region = play.regions[federation.names[1]]
     with aborting(AbortCode.BAD_WEIGHTS):
         region.on_survivors(play.server.survivors())

@@ -3,11 +3,16 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 
+from client.errors import ClientError
+from client.flower_adapter import code_of
 from client.handler import RegionHandler
 from distillation.aggregate import ModelState
+from privacy.errors import PrivacyError
 from protocol.config import Deadlines
 from protocol.coordinator import CoordinatorRound
 from protocol.envelope import Envelope, MessageKind
+from protocol.errors import ProtocolError
+from protocol.messages import Refusal
 from server.flower_adapter import TransportError
 from server.rounds import FinishedRound, RoundLoop, RunTerms
 from tests.client import region_builder
@@ -41,6 +46,7 @@ class Direct:
         self.late = 0
         self.away: dict[int, int] = {}
         self.deadlines: list[tuple[MessageKind, float]] = []
+        self.asked: list[tuple[int, MessageKind]] = []
 
     def nodes(self) -> tuple[int, ...]:
         if self.late:
@@ -53,11 +59,20 @@ class Direct:
     ) -> Iterator[tuple[int, Reply]]:
         self.deadlines.append((kind, deadline_s))
         for node, request in requests.items():
+            self.asked.append((node, kind))
             if self.away.get(node, 0):
                 self.away[node] -= 1
                 yield node, TransportError(node, "error 5")
             else:
-                yield node, self._change(node, kind, self._regions[node].handle(kind, request))
+                yield node, self._change(node, kind, _answer(self._regions[node], kind, request))
+
+
+def _answer(region: RegionHandler, kind: MessageKind, request: Envelope) -> Envelope:
+    """Return a region's answer; what it refuses leaves as a code, as in a deployment."""
+    try:
+        return region.handle(kind, request)
+    except (ProtocolError, ClientError, PrivacyError) as error:
+        return Envelope(Refusal(uid=region.uid, code=code_of(error)).to_bytes())
 
 
 def run(

@@ -1,6 +1,7 @@
 """The round loop goes on past faulty, late and absent regions, and stops when it must."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from privacy.ledger import Ledger
 from protocol.envelope import Envelope, MessageKind
 from protocol.errors import AbortCode
 from protocol.identity import region_uid
-from protocol.messages import Masked, Pending, Refusal
+from protocol.messages import Behind, Masked, Pending, Refusal
 from protocol.share_messages import Parcel
 from protocol.transcript import Receipt, transcript_hash
 from server.errors import RunFailedError
@@ -31,6 +32,19 @@ def _without_b(world: World, finished: list[FinishedRound], *, from_round: int =
             one.round_ > from_round and not world.plan.sum.any_survivors
         )
         assert set(one.bytes_in) == set(world.plan.cohort) - ({"b"} if lost else set())
+
+
+def _remembered(monkeypatch: pytest.MonkeyPatch) -> list[Direct]:
+    """Return a list that every transport made from now on is put into."""
+    transports: list[Direct] = []
+    original = Direct.__init__
+
+    def remembering(self: Direct, regions: list[RegionHandler], change: Change) -> None:
+        original(self, regions, change)
+        transports.append(self)
+
+    monkeypatch.setattr(Direct, "__init__", remembering)
+    return transports
 
 
 def _once(strike: MessageKind, what: Callable[[Envelope], Reply]) -> Change:
@@ -193,6 +207,69 @@ def test_a_coordinator_that_died_in_a_round_goes_on_with_the_next_attempt(
     assert events.count("left") == 0
 
 
+def test_a_silent_region_does_not_keep_the_others_from_being_asked(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One request never waits for all of a long stage: who was still training is asked again."""
+    monkeypatch.setattr("tests.server.direct.MASKED_S", 3600)
+    transports = _remembered(monkeypatch)
+    pending: Counter[int] = Counter()
+
+    def slow(node: int, kind: MessageKind, reply: Envelope) -> Reply:
+        if kind is not MessageKind.TRAIN_MASKED:
+            return reply
+        pending[node] += 1
+        if node == 1:
+            return TransportError(node, "deadline")
+        body = Pending(Masked.from_bytes(reply.body).context).to_bytes()
+        return Envelope(body) if pending[node] % 3 else reply
+
+    finished, _ = run(world, slow)
+    asked = [limit for kind, limit in transports[0].deadlines if kind is MessageKind.TRAIN_MASKED]
+
+    assert [len(one.bytes_in) for one in finished] == [4, 4, 4]
+    assert max(asked) <= 15
+
+
+def test_a_region_that_is_always_behind_is_brought_up_to_date_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may say so for ever; the coordinator sends each sum once an attempt and goes on."""
+    transports = _remembered(monkeypatch)
+    plan_hash = bytes.fromhex(world.plan.hash)
+
+    def behind(node: int, kind: MessageKind, reply: Envelope) -> Reply:
+        if node != 1 or kind is not MessageKind.TRAIN_START:
+            return reply
+        return Envelope(Behind(plan_hash=plan_hash, uid=bytes(16), round_=0).to_bytes())
+
+    finished, _ = run(world, behind)
+    sums = sum(asked == (1, MessageKind.QUERY_SUM) for asked in transports[0].asked)
+
+    assert [len(one.bytes_in) for one in finished] == [4, 4, 4]
+    assert sums <= 3 + 1 + 2  # each round's own, and what it claims to have missed before
+
+
+def test_after_shares_were_asked_for_only_the_same_survivors_are_summed(world: World) -> None:
+    """Some may have given them: a smaller list would leave those regions without the sum."""
+    lost: Counter[MessageKind] = Counter()
+
+    def lose(node: int, kind: MessageKind, reply: Envelope) -> Reply:
+        strikes = (node in (1, 2) and kind is MessageKind.QUERY_UNMASK and lost[kind] < 2) or (
+            node == 1
+            and kind is MessageKind.QUERY_ACCEPT
+            and lost[MessageKind.QUERY_UNMASK] == 2
+            and lost[kind] < 1
+        )
+        lost[kind] += strikes
+        return TransportError(node, "error 5") if strikes else reply
+
+    finished, events = run(world, lose)
+
+    assert [len(one.bytes_in) for one in finished] == [5, 5, 5]
+    assert events.count("void") == 2
+
+
 def test_a_finished_run_has_no_round_left(world: World) -> None:
     """Opened again, it does nothing; regions are not even asked."""
     run(world, honest)
@@ -204,18 +281,12 @@ def test_a_lost_region_is_asked_seldom_and_never_past_the_deadline(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its errors come at once: the coordinator waits longer each time, within one deadline."""
-    transports: list[Direct] = []
-    original = Direct.__init__
-
-    def remembering(self: Direct, regions: list[RegionHandler], change: Change) -> None:
-        original(self, regions, change)
-        transports.append(self)
 
     def undelivered(node: int, kind: MessageKind, reply: Envelope) -> Reply:
         lost = node == 1 and kind is MessageKind.TRAIN_MASKED
         return TransportError(node, "undelivered") if lost else reply
 
-    monkeypatch.setattr(Direct, "__init__", remembering)
+    transports = _remembered(monkeypatch)
     finished, _ = run(world, undelivered)
     (transport,) = transports
     asked = [limit for kind, limit in transport.deadlines if kind is MessageKind.TRAIN_MASKED]
