@@ -55,16 +55,17 @@ def open_region(
 
     Raises:
         NotApprovedError: If no plan was approved here.
+        ApprovalRefusedError: If the registry is not the pinned one.
         ClientError: If the folder, an artifact or the records are not what was approved.
         LedgerError: If the ledger cannot be opened.
     """
     policy = Policy.load(folder.policy)
+    registry = pinned_registry(folder, policy)
     ledger = Ledger.open(folder.ledger, clock=clock)
     plan = approved_plan(folder, ledger)
     ready = materials or load_materials(folder, policy, plan)
     bench = _labelled(folder, policy, ready, clock)
     training = LocalTraining(folder, policy.region, plan, ledger, ready, bench, on_step)
-    registry = pinned_registry(folder, policy)
     handler = RegionHandler(
         folder=folder,
         training=training,

@@ -3,6 +3,8 @@
 import dataclasses
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from client.approval import approve, approved_plan
 from client.errors import ApprovalRefusedError, NotApprovedError
 from client.folder import RegionFolder
+from client.region import open_region
 from distillation.errors import ArtifactError, RecordsError
 from privacy.errors import BudgetExceededError, LineageRefusedError
 from privacy.ledger import Ledger
@@ -43,6 +46,36 @@ def test_an_approved_plan_is_charged_signed_and_found(world: World) -> None:
         assert approved_plan(folder, ledger).hash == world.plan.hash
         assert ledger.budget()[0].charged.epsilon > 0
     assert len(folder.approval.read_bytes()) == 64
+
+
+def test_an_approval_that_this_region_did_not_sign_is_none(world: World) -> None:
+    """A signature that is gone, or of another key: the plan is charged, but nobody approved it."""
+    _approve(world)
+    folder = world.run.region("a")
+    good = folder.approval.read_bytes()
+    with Ledger.open(folder.ledger, clock=clock) as ledger:
+        for bad in (b"", good[:-1] + b"x", bytes(64)):
+            folder.approval.write_bytes(bad)
+            with pytest.raises(NotApprovedError, match=r"not signed|not with this"):
+                approved_plan(folder, ledger)
+        folder.approval.unlink()
+        with pytest.raises(NotApprovedError, match="approve it again"):
+            approved_plan(folder, ledger)
+        folder.approval.write_bytes(good)
+        assert approved_plan(folder, ledger).hash == world.plan.hash
+
+
+def test_another_registry_than_the_pinned_one_opens_no_region(world: World) -> None:
+    """Whoever can write the file cannot thereby change who signs for whom."""
+    _approve(world)
+    folder = world.run.region("a")
+    other = replace(world.parties.registry, epoch=7)
+    folder.registry.write_bytes(other.to_bytes())
+    with (
+        ThreadPoolExecutor(1) as trainer,
+        pytest.raises(ApprovalRefusedError, match="registry_sha256"),
+    ):
+        open_region(folder, executor=trainer, clock=clock)
 
 
 def test_without_an_approval_there_is_no_plan(world: World) -> None:
