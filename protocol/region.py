@@ -16,6 +16,7 @@ from os import urandom
 from typing import NoReturn, TypeVar
 
 from protocol import region_checks as checks
+from protocol import survivor_checks
 from protocol.config import RoundConfig, SignedConfig
 from protocol.dealing import Dealt, deal, open_dealing
 from protocol.encoding import enc, tagged_hash
@@ -337,7 +338,7 @@ class RegionRound:
             message = Survivors.from_bytes(survivors)
             checks.check_roster_hash(message.roster_hash, self._roster_hash)
             message.verify(self._policy.registry.server_key)
-            checks.check_survivors(
+            survivor_checks.check_survivors(
                 message,
                 me=self.uid,
                 members=self._members,
@@ -345,7 +346,7 @@ class RegionRound:
                 config=self.config,
                 max_weight=self._policy.max_weight,
             )
-            checks.check_one_view(
+            survivor_checks.check_one_view(
                 message.survivors,
                 config=self.config,
                 payload_sha256=self._payload,
@@ -373,7 +374,7 @@ class RegionRound:
             OutOfOrderError: If ``on_survivors`` was not the last call.
         """
         with self._step(State.CONSENTED, State.DONE):
-            checks.check_consents(
+            survivor_checks.check_consents(
                 [Consent.from_bytes(data) for data in Parcel.from_bytes(parcel).items],
                 config=self.config,
                 survivors=self._survivors,

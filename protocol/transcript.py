@@ -19,9 +19,10 @@ from protocol.masks import Words, bytes_of
 from protocol.messages import MAX_ADVERT_BYTES, MAX_CHECKPOINTS_BYTES, Roster
 from protocol.outcome import Outcome
 from protocol.policy import check_supported, check_threshold
-from protocol.region_checks import check_advert, check_consents, require
+from protocol.region_checks import check_advert, require
 from protocol.share_messages import MAX_ITEM_BYTES
 from protocol.signed import Signed, read_signature
+from protocol.survivor_checks import check_consents
 from protocol.unmask_messages import Consent, Survivors
 from protocol.wire import (
     HASH_BYTES,

@@ -189,6 +189,10 @@ class Attempt:
         limit_s: float,
     ) -> None:
         """Ask every region that is still there; who answers well stays."""
+        if not self._live:
+            missing = tuple(sorted(self.one.missing))
+            least = self.one.config.threshold
+            raise RoundVoidError(missing=missing, phase=f"answer to {kind}", least=least, came=0)
         requests = {node: Envelope(request_for(uid)) for node, uid in self._live.items()}
         asked, self._live = self._live, {}
         for node, reply in self.exchanges.ask(kind, requests, limit_s):

@@ -23,6 +23,7 @@ _same_folder = settings(
 )
 
 
+@pytest.mark.slow
 @_same_folder
 @given(data=st.data())
 def test_a_study_reads_back_what_it_wrote(tmp_path: Path, data: st.DataObject) -> None:

@@ -33,6 +33,7 @@ def sampled(sigma: str, rate: str, steps: int) -> SampledGaussian:
     return SampledGaussian(Decimal(sigma), Fraction(rate), steps)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("event", "delta", "epsilon"),
     [
@@ -55,6 +56,7 @@ def test_the_pld_matches_the_recorded_values(
 class TestEveryAccountant:
     """What any accountant must satisfy."""
 
+    @pytest.mark.slow
     def test_more_steps_cost_more(self, subject: Accountant) -> None:
         costs = [subject.epsilon(sampled("2", "1/10", n), 1e-5) for n in (1, 10, 100)]
         assert costs == sorted(costs)
@@ -101,6 +103,7 @@ class TestEveryAccountant:
             subject.delta(sampled("2", "1/10", 1), epsilon)
 
 
+@pytest.mark.slow
 def test_replacing_is_adding_at_half_the_noise_without_sampling() -> None:
     """A replaced unit moves a full sum by up to 2C: σ = 2 then costs what σ = 1 costs."""
     replaced = PldAccountant(SWAP).epsilon(Gaussian(Decimal(2), 3), 1e-5)
@@ -108,6 +111,7 @@ def test_replacing_is_adding_at_half_the_noise_without_sampling() -> None:
     assert replaced == pytest.approx(added, abs=1e-4)
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(event=SETTINGS)
 def test_relations_and_accountants_are_ordered(event: SampledGaussian) -> None:
@@ -181,6 +185,7 @@ def test_a_generous_promise_gets_the_least_noise(monkeypatch: pytest.MonkeyPatch
     assert solved == Decimal(6)
 
 
+@pytest.mark.slow
 def test_a_promise_that_no_noise_keeps_is_refused() -> None:
     """A million full-batch steps at ε = 0.01 would need σ above 1,000."""
     with pytest.raises(InvalidBudgetError, match="fewer steps"):

@@ -249,6 +249,7 @@ def largest() -> dict[str, Message]:
     }
 
 
+@pytest.mark.slow
 def test_the_largest_messages_are_read_in_little_time() -> None:
     """128 regions with every field at its limit; no length makes reading superlinear."""
     for name, message in largest().items():

@@ -270,6 +270,7 @@ def test_after_shares_were_asked_for_only_the_same_survivors_are_summed(world: W
     assert events.count("void") == 2
 
 
+@pytest.mark.slow
 def test_a_finished_run_has_no_round_left(world: World) -> None:
     """Opened again, it does nothing; regions are not even asked."""
     run(world, honest)
@@ -277,6 +278,7 @@ def test_a_finished_run_has_no_round_left(world: World) -> None:
     assert run(world, lambda *sent: pytest.fail("a region was asked"))[0] == []
 
 
+@pytest.mark.slow
 def test_a_lost_region_is_asked_seldom_and_never_past_the_deadline(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -297,6 +299,7 @@ def test_a_lost_region_is_asked_seldom_and_never_past_the_deadline(
     assert min(asked) < MASKED_S / 2
 
 
+@pytest.mark.slow
 def test_a_region_that_is_never_ready_is_left_out_by_the_clock(world: World) -> None:
     """It is asked again and again until the deadline of the stage; then the others go on."""
 
@@ -321,6 +324,7 @@ def test_a_region_that_refuses_is_on_record_by_its_code(world: World, kind: Mess
     assert events.count("void") == 0
 
 
+@pytest.mark.slow
 def test_a_region_cannot_speak_for_another(world: World) -> None:
     """A node that repeats another's advert is refused; the round waits for the real one."""
     adverts: list[Envelope] = []
@@ -337,6 +341,7 @@ def test_a_region_cannot_speak_for_another(world: World) -> None:
     assert events.count("refused") == 1
 
 
+@pytest.mark.slow
 def test_the_coordinator_waits_for_regions_that_come_late(world: World) -> None:
     """Nodes that join within the deadline are not a void round."""
     _, events = run(world, honest, late=3)

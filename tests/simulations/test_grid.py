@@ -110,6 +110,7 @@ def test_any_envelope_crosses_and_comes_back(sent: Envelope) -> None:
     assert replies == {2: Envelope(sent.body + b"train.masked", sent.chunks)}
 
 
+@pytest.mark.slow
 def test_a_killed_region_is_silent_from_then_on(echoes: dict[int, _Echo]) -> None:
     """A fault with a memory: the node answers once, dies after the next, and handles no more."""
     heard: list[Moment] = []

@@ -12,10 +12,12 @@ from client.errors import ApprovalRefusedError
 from client.training import LocalTraining
 from privacy.errors import BudgetExceededError, LineageRefusedError
 from privacy.ledger import Ledger
-from privacy.ledger_entries import Release, Reserve, Send
+from privacy.ledger_entries import Release, Reserve
 from privacy.report.model import Report
+from protocol.config import Deadlines
+from protocol.envelope import MessageKind
 from simulations.errors import RunFolderError, SimulationError
-from simulations.grid import LocalGrid, Moment
+from simulations.grid import LocalGrid
 from simulations.progress import Quiet
 from simulations.simulate import Options, simulate
 from tests.simulations import tiny_study
@@ -78,6 +80,7 @@ def test_a_run_leaves_all_that_it_promises(study: TinyStudy, out: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_neighbouring_data_give_replies_of_equal_size_and_keys(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,7 +93,7 @@ def test_neighbouring_data_give_replies_of_equal_size_and_keys(
         shapes.append(_shapes_of_replies(study, tmp_path / f"run{removed}", monkeypatch))
 
     assert shapes[0] == shapes[1]
-    assert len(shapes[0]) == 3 * 3 * len(REGIONS)
+    assert len(shapes[0]) == 3 * len(MessageKind) * len(REGIONS)
 
 
 def _shapes_of_replies(
@@ -123,30 +126,13 @@ def _shapes_of_replies(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["train.start", "query.encaps", "train.masked"])
-def test_a_lost_message_costs_an_attempt_and_no_privacy(
-    study: TinyStudy, out: Path, kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The round is tried again, the same delta is masked anew, nothing is drawn twice."""
-    monkeypatch.setattr("simulations.federation.DEADLINES", _short_deadlines())
-    fault = _once(3, kind)
-    simulate(study.file, out, Options(fault=fault))
-
-    assert len(_entries(out, "b", Reserve)) == len(_entries(out, "b", Release)) == 3
-    for region in REGIONS:
-        sends = [s for s in _entries(out, region, Send) if isinstance(s, Send)]
-        assert len({send.wire_sha256 for send in sends}) == len(sends)
-    assert check_ledgers(out).outcome is Outcome.HOLDS
-
-
-@pytest.mark.slow
-def test_a_region_that_stays_away_is_named(
+def test_regions_that_stay_away_are_named(
     study: TinyStudy, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without recovery the run stops, says who is missing, and can be resumed later."""
-    monkeypatch.setattr("simulations.federation.DEADLINES", _short_deadlines())
-    with pytest.raises(SimulationError, match="c"):
-        simulate(study.file, out, Options(fault=lambda node, kind, moment: node == 4))
+    """Three of five make no sum: the run stops, says who is missing, and can be resumed later."""
+    monkeypatch.setattr("simulations.federation.DEADLINES", _SHORT)
+    with pytest.raises(SimulationError, match="c, d"):
+        simulate(study.file, out, Options(fault=lambda node, kind, moment: node in (4, 5)))
     assert not (out / "report.json").exists()
     result = simulate(study.file, out, Options(resume=True))
 
@@ -251,6 +237,7 @@ def test_an_existing_run_is_never_overwritten(study: TinyStudy, out: Path) -> No
         simulate(study.file, out, Options(resume=True))
 
 
+@pytest.mark.slow
 def test_a_missed_gate_holds_the_student_back(study: TinyStudy, out: Path) -> None:
     """No student is written, and the report's first page says why."""
     study.edit("[warm_up]", "[evaluation]\ngates = { accuracy = 1.0 }\n[warm_up]")
@@ -261,23 +248,7 @@ def test_a_missed_gate_holds_the_student_back(study: TinyStudy, out: Path) -> No
     assert result.missed_gates[0] in result.report.marks
 
 
-def _once(node: int, kind: str) -> Callable[[int, str, Moment], bool]:
-    """Lose the first reply of this kind from this node."""
-    lost: list[int] = []
-
-    def fault(at: int, message_type: str, moment: Moment) -> bool:
-        strikes = at == node and message_type == kind and moment is Moment.AFTER and not lost
-        if strikes:
-            lost.append(at)
-        return strikes
-
-    return fault
-
-
-def _short_deadlines() -> object:
-    from protocol.config import Deadlines
-
-    return Deadlines(advertise_s=1, encaps_s=1, masked_s=2)
+_SHORT = Deadlines(advertise_s=1, encaps_s=1, shares_s=1, masked_s=2, consent_s=1, unmask_s=1)
 
 
 @pytest.mark.parametrize(
