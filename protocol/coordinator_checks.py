@@ -9,11 +9,10 @@ import hashlib
 from collections.abc import Container, Iterable, Mapping, Sequence
 
 from protocol.config import Kem, RoundConfig
-from protocol.errors import AbortCode, AbortError
+from protocol.errors import AbortCode, AbortError, require
 from protocol.identity import Identity, Registry
 from protocol.keys import check_public_keys
 from protocol.messages import Advertise, Masked
-from protocol.region_checks import require
 from protocol.share_messages import Accepted, Encaps, Shares
 from protocol.unmask_messages import Survivors
 from protocol.wire import CHUNK_BYTES, KEM_CIPHERTEXT_BYTES, Chunk

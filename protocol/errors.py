@@ -120,3 +120,13 @@ class RoundVoidError(ProtocolError):
             "another attempt when they are back"
         )
         self.missing = missing
+
+
+def require(holds: bool, code: AbortCode, message: str, *, uid: bytes | None = None) -> None:
+    """Check something.
+
+    Raises:
+        AbortError: With this code, message and uid, unless ``holds``.
+    """
+    if not holds:
+        raise AbortError(code, message, uid=uid)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self, TypeAlias
 
-from protocol.errors import AbortCode, AbortError
+from protocol.errors import AbortCode, require
 from protocol.identity import Identity, RegionRecord, Registry, verify
 from protocol.wire import (
     HASH_BYTES,
@@ -234,19 +234,14 @@ def accept_change(change_bytes: bytes, *, pinned: Registry, now: int) -> Registr
     return change.registry
 
 
-def _require(holds: bool, code: AbortCode, message: str, *, uid: bytes | None = None) -> None:
-    if not holds:
-        raise AbortError(code, message, uid=uid)
-
-
 def _check_successor(change: RegistryChange, pinned: Registry) -> None:
-    _require(
+    require(
         change.previous_hash == pinned.hash,
         AbortCode.REGISTRY_MISMATCH,
         f"expected a change of the pinned registry {pinned.hash.hex()} (epoch {pinned.epoch}), got "
         f"one of {change.previous_hash.hex()}; was it applied before, or is one missing before it?",
     )
-    _require(
+    require(
         change.registry.epoch == pinned.epoch + 1,
         AbortCode.REGISTRY_MISMATCH,
         f"expected epoch {pinned.epoch + 1} after {pinned.epoch}, got {change.registry.epoch}; "
@@ -256,7 +251,7 @@ def _check_successor(change: RegistryChange, pinned: Registry) -> None:
 
 def _check_quorum(registry: Registry) -> None:
     least = _two_thirds(len(registry.regions))
-    _require(
+    require(
         registry.quorum >= least,
         AbortCode.BAD_THRESHOLD,
         f"expected a quorum of at least {least} of {len(registry.regions)} regions, got "
@@ -268,7 +263,7 @@ def _check_owners(registry: Registry, pinned: Registry) -> None:
     """Refuse a key under another party or purpose: its old holder would sign as the new one."""
     before = _owners(pinned)
     for key, owner in _owners(registry).items():
-        _require(
+        require(
             before.get(key, owner) == owner,
             AbortCode.DUPLICATE_KEYS,
             f"expected a fresh key as the {owner[1]} of {owner[0].hex() or 'the server'}, got one "
@@ -296,7 +291,7 @@ def _check_approvals(change: RegistryChange, pinned: Registry, now: int) -> None
         change.verify(_APPROVAL, approval.uid, record.identity_key, approval.signature)
         valid += now < record.not_after
     needed, given = approvals_needed(pinned), len(change.approvals)
-    _require(
+    require(
         valid >= needed,
         AbortCode.EXPIRED if given >= needed else AbortCode.BAD_THRESHOLD,
         f"expected approvals by at least {needed} of the {len(pinned.regions)} regions of epoch "
@@ -309,7 +304,7 @@ def _check_rotations(change: RegistryChange, pinned: Registry, now: int) -> None
     given = {rotation.uid: rotation for rotation in change.rotations}
     rotated = _rotated(change.registry, pinned)
     for uid in given:
-        _require(
+        require(
             uid in rotated,
             AbortCode.REGISTRY_MISMATCH,
             f"expected rotations of replaced identity keys only, got one of {uid.hex()}, whose "
@@ -317,7 +312,7 @@ def _check_rotations(change: RegistryChange, pinned: Registry, now: int) -> None
             uid=uid,
         )
     for uid, (old, new) in rotated.items():
-        _require(
+        require(
             uid in given,
             AbortCode.BAD_SIGNATURE,
             f"expected {old.name!r} to sign for its new identity key with the old and the new "
@@ -325,7 +320,7 @@ def _check_rotations(change: RegistryChange, pinned: Registry, now: int) -> None
             "added by the next",
             uid=uid,
         )
-        _require(
+        require(
             now < old.not_after,
             AbortCode.EXPIRED,
             f"the old key of {old.name!r} is past its date and signs no rotation; remove the "

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from protocol.config import Kem, Recovery, RoundConfig, SignedConfig
-from protocol.errors import AbortCode, AbortError
+from protocol.errors import AbortCode, require
 from protocol.fixed_point import Encoding
 from protocol.history import History
 from protocol.identity import Registry
@@ -91,18 +91,18 @@ def check_config(
         AbortError: The code names the first check that failed.
     """
     config, registry = signed.config, policy.registry
-    _require(
+    require(
         config.registry_hash == registry.hash,
         AbortCode.REGISTRY_MISMATCH,
         "the round is for another registry than the pinned one; compare the two hashes",
     )
-    _require(
+    require(
         now < registry.server_not_after,
         AbortCode.EXPIRED,
         "the server's keys are past their date; the regions must agree on a new registry",
     )
     signed.verify(registry.server_key)
-    _require(
+    require(
         config.round_ == policy.round_,
         AbortCode.STALE_ROUND,
         f"expected round {policy.round_}, which this region's model is for, got {config.round_}",
@@ -111,7 +111,7 @@ def check_config(
     _check_artifacts(config, policy)
     _check_cohort(config, policy, me, now)
     check_threshold(config)
-    _require(
+    require(
         (config.threshold, config.min_survivors) == (policy.threshold, policy.min_survivors),
         AbortCode.BAD_THRESHOLD,
         f"expected the approved plan's threshold {policy.threshold} and {policy.min_survivors} "
@@ -129,13 +129,13 @@ def check_supported(config: RoundConfig) -> None:
         AbortError: ``unsupported`` for a round that does not survive the loss of a region,
             ``bad_noise`` for distributed noise.
     """
-    _require(
+    require(
         config.recovery is Recovery.SHARES,
         AbortCode.UNSUPPORTED,
         f"expected the recovery {Recovery.SHARES!r}, got {config.recovery!r}; it is not in this "
         "version",
     )
-    _require(
+    require(
         config.noise_sigma == 0,
         AbortCode.BAD_NOISE,
         "distributed noise is not in this version; each region's own delta must be private",
@@ -153,13 +153,13 @@ def check_threshold(config: RoundConfig) -> None:
     """
     count, threshold, colluders = len(config.cohort), config.threshold, config.assumed_colluders
     least = 2 * count // 3 + 1
-    _require(
+    require(
         least <= threshold <= config.min_survivors <= count and 2 * threshold > count + colluders,
         AbortCode.BAD_THRESHOLD,
         f"expected {least} <= threshold <= min_survivors <= {count} and a threshold above half of "
         f"the regions and {colluders} colluders, got {threshold} and {config.min_survivors}",
     )
-    _require(
+    require(
         threshold <= config.min_cohort <= count
         and config.min_survivors >= colluders + LEAST_HONEST,
         AbortCode.BAD_THRESHOLD,
@@ -184,7 +184,7 @@ def check_heavy(weights: Sequence[Fraction], *, colluders: int) -> None:
         AbortError: ``bad_weights``.
     """
     heavy, needed = sum(4 * weight >= max(weights) for weight in weights), colluders + LEAST_HONEST
-    _require(
+    require(
         heavy >= needed,
         AbortCode.BAD_WEIGHTS,
         f"expected at least {needed} regions with a quarter of the largest weight or more, got "
@@ -192,19 +192,14 @@ def check_heavy(weights: Sequence[Fraction], *, colluders: int) -> None:
     )
 
 
-def _require(holds: bool, code: AbortCode, message: str, *, uid: bytes | None = None) -> None:
-    if not holds:
-        raise AbortError(code, message, uid=uid)
-
-
 def _check_freshness(config: RoundConfig, history: History) -> None:
-    _require(
+    require(
         not history.has_seen(config.context()),
         AbortCode.REPLAYED_CONTEXT,
         f"round {config.round_} attempt {config.attempt} was accepted before",
     )
     latest = history.latest(config.plan_hash)
-    _require(
+    require(
         latest is None or (config.round_, config.attempt) > latest,
         AbortCode.STALE_ROUND,
         f"expected a later (round, attempt) than {latest}, got {config.round_, config.attempt}",
@@ -217,30 +212,30 @@ def _check_artifacts(config: RoundConfig, policy: RegionPolicy) -> None:
         (policy.layout_hash, config.layout_hash, AbortCode.LAYOUT_MISMATCH, "this layout"),
         (policy.model_hash, config.model_hash, AbortCode.MODEL_MISMATCH, "the model computed here"),
     ):
-        _require(ours == theirs, code, f"expected {what}, {ours.hex()}, got {theirs.hex()}")
+        require(ours == theirs, code, f"expected {what}, {ours.hex()}, got {theirs.hex()}")
 
 
 def _check_cohort(config: RoundConfig, policy: RegionPolicy, me: bytes, now: int) -> None:
-    _require(me in config.cohort, AbortCode.BAD_COHORT, "this region is not in the cohort")
+    require(me in config.cohort, AbortCode.BAD_COHORT, "this region is not in the cohort")
     for uid in config.cohort:
         record = policy.registry.record(uid)
-        _require(
+        require(
             now < record.not_after,
             AbortCode.EXPIRED,
             f"the registry's record of {record.name!r} is past its date; renew it",
             uid=uid,
         )
-    _require(
+    require(
         len(config.cohort) >= policy.min_cohort,
         AbortCode.COHORT_TOO_SMALL,
         f"expected at least {policy.min_cohort} regions, got {len(config.cohort)}",
     )
-    _require(
+    require(
         set(config.cohort) == set(policy.weights),
         AbortCode.BAD_COHORT,
         "expected exactly the regions of the approved plan",
     )
-    _require(
+    require(
         config.assumed_colluders >= policy.assumed_colluders,
         AbortCode.BAD_COHORT,
         f"expected at least {policy.assumed_colluders} assumed colluders, got "
@@ -250,10 +245,10 @@ def _check_cohort(config: RoundConfig, policy: RegionPolicy, me: bytes, now: int
 
 def _check_weights(config: RoundConfig, policy: RegionPolicy) -> None:
     approved = tuple(policy.weights[uid] for uid in config.cohort)
-    _require(
+    require(
         config.weights == approved, AbortCode.BAD_WEIGHTS, "expected the approved plan's weights"
     )
-    _require(
+    require(
         max(config.weights) <= policy.max_weight,
         AbortCode.BAD_WEIGHTS,
         f"expected no share above {policy.max_weight}, got {max(config.weights)}",
@@ -262,13 +257,13 @@ def _check_weights(config: RoundConfig, policy: RegionPolicy) -> None:
 
 
 def _check_encoding(config: RoundConfig, policy: RegionPolicy) -> None:
-    _require(
+    require(
         config.encoding == policy.encoding and config.encoding.fits(len(config.cohort)),
         AbortCode.BAD_ENCODING,
         f"expected the approved plan's encoding of {policy.encoding.dim} coordinates, whose sum "
         "cannot wrap",
     )
-    _require(
+    require(
         config.rotation_seed == policy.rotation_seed,
         AbortCode.BAD_ENCODING,
         "expected the rotation that the approved plan gives this round",
@@ -276,19 +271,19 @@ def _check_encoding(config: RoundConfig, policy: RegionPolicy) -> None:
 
 
 def _check_modes(config: RoundConfig, policy: RegionPolicy) -> None:
-    _require(
+    require(
         config.kem in policy.kems,
         AbortCode.KEM_DOWNGRADE,
         f"expected one of {', '.join(sorted(policy.kems))}, got {config.kem}",
     )
-    _require(
+    require(
         config.recovery in policy.recoveries,
         AbortCode.RECOVERY_REFUSED,
         f"expected one of {', '.join(sorted(policy.recoveries))}, got {config.recovery}",
     )
     check_supported(config)
     for name, seconds in config.deadlines.as_dict().items():
-        _require(
+        require(
             seconds <= policy.max_deadline_s,
             AbortCode.BAD_DEADLINES,
             f"expected {name} of at most {policy.max_deadline_s} s, got {seconds}",

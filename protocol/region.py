@@ -13,29 +13,26 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum, auto
 from os import urandom
-from typing import NoReturn, TypeVar
+from typing import NoReturn
 
 from protocol import region_checks as checks
 from protocol import survivor_checks
 from protocol.config import RoundConfig, SignedConfig
-from protocol.dealing import Dealt, deal, open_dealing
+from protocol.dealing import deal, open_dealing
 from protocol.encoding import enc, tagged_hash
 from protocol.errors import AbortCode, OutOfOrderError, ProtocolError
 from protocol.fixed_point import Delta, encode
 from protocol.history import History, Reveal
 from protocol.identity import Identity
-from protocol.keys import Encapsulated, PairSecret, RoundKeys, encapsulate
 from protocol.masks import apply_masks, bytes_of, word_type
 from protocol.messages import Advertise, Masked, Roster
 from protocol.policy import RegionPolicy, check_config
-from protocol.sealing import DealtShares
+from protocol.round_secrets import RoundSecrets, present
 from protocol.share_messages import Accepted, Dealing, Encaps, Members, Parcel
-from protocol.unmask_messages import Consent, RevealedShare, Survivors, Unmask
+from protocol.unmask_messages import Consent, Survivors, Unmask
 from protocol.wire import Chunk, split_chunks
 
 __all__ = ["RegionPolicy", "RegionRound", "State"]
-
-Value = TypeVar("Value")
 
 
 class State(Enum):
@@ -98,16 +95,7 @@ class RegionRound:
         self._members: tuple[bytes, ...] = ()
         self._survivors: tuple[bytes, ...] = ()
         self._survivors_hash = self._payload = self._checkpoint = b""
-        self._forget()
-
-    def _forget(self) -> None:
-        """Drop every secret."""
-        self._keys: RoundKeys | None = None
-        self._encapsulated: dict[bytes, Encapsulated] = {}
-        self._pairs: dict[bytes, PairSecret] = {}
-        self._dealt: Dealt | None = None
-        self._own_share: RevealedShare | None = None
-        self._held: dict[bytes, DealtShares] = {}
+        self._secrets = RoundSecrets()
 
     @property
     def config(self) -> RoundConfig:
@@ -116,7 +104,7 @@ class RegionRound:
         Raises:
             OutOfOrderError: Before ``start`` has accepted one.
         """
-        return _present(self._config)
+        return present(self._config)
 
     @property
     def context(self) -> bytes:
@@ -155,12 +143,12 @@ class RegionRound:
                 context=context,
             )
             self._config, self._context = config, context
-            self._keys = RoundKeys(config.kem, self._randomness)
+            x25519_key, kem_key = self._secrets.make_keys(config.kem, self._randomness)
             advert = Advertise(
                 context=context,
                 uid=self.uid,
-                x25519_key=self._keys.x25519_key(),
-                kem_key=self._keys.kem_key(),
+                x25519_key=x25519_key,
+                kem_key=kem_key,
                 checkpoints=self._history.checkpoints(),
             )
             self._advert = advert.signed_by(self._identity).to_bytes()
@@ -192,9 +180,7 @@ class RegionRound:
             for advert in message.adverts:
                 if advert.uid > self.uid:
                     with self._excluding(advert.uid):
-                        made = encapsulate(advert.kem_key, peer=advert.uid)
-                        self._encapsulated[advert.uid] = made
-                        items.append(self._encaps(advert.uid, made.ciphertext))
+                        items.append(self._encaps(advert.uid, self._secrets.encapsulate(advert)))
             return Parcel(self._roster_hash, self.uid, tuple(items)).to_bytes()
 
     def on_encaps(self, parcel: bytes) -> bytes:
@@ -210,32 +196,26 @@ class RegionRound:
             OutOfOrderError: If ``on_roster`` was not the last call.
         """
         with self._step(State.KEYED, State.DEALT):
-            keys = _present(self._keys)
+            secrets = self._secrets
             for peer, message in self._read(parcel, Encaps.from_bytes).items():
                 with self._excluding(peer):
                     message.verify(self._policy.registry.record(peer).identity_key)
-                    self._encapsulated[peer] = keys.decapsulate(message.ciphertext, peer=peer)
-            for peer, kem in self._encapsulated.items():
+                    secrets.decapsulate(message)
+            for peer in secrets.encapsulated:
                 with self._excluding(peer):
-                    self._pairs[peer] = keys.pair_secret(
-                        me=self.uid,
-                        peer=peer,
-                        peer_key=self._roster[peer].x25519_key,
-                        roster_hash=self._roster_hash,
-                        kem=kem,
-                    )
-            self._keys, self._encapsulated = None, {}
-            checks.check_enough(len(self._pairs), AbortCode.TOO_FEW_KEYS, config=self.config)
-            self._dealt = deal(
+                    secrets.agree(self.uid, self._roster[peer], self._roster_hash)
+            secrets.drop_keys()
+            checks.check_enough(len(secrets.pairs), AbortCode.TOO_FEW_KEYS, config=self.config)
+            secrets.dealt = deal(
                 me=self.uid,
                 identity=self._identity,
                 cohort=self.config.cohort,
                 threshold=self.config.threshold,
                 roster_hash=self._roster_hash,
-                pairs=self._pairs,
+                pairs=secrets.pairs,
                 randomness=self._randomness,
             )
-            return self._dealt.shares.to_bytes()
+            return secrets.dealt.shares.to_bytes()
 
     def on_shares(self, parcel: bytes) -> bytes:
         """Check what the peers dealt to this region and return `Accepted`, those that hold.
@@ -250,16 +230,17 @@ class RegionRound:
         """
         with self._step(State.DEALT, State.ACCEPTED):
             for peer, message in self._read(parcel, Dealing.from_bytes).items():
-                pair = self._pairs.get(peer)
+                pair = self._secrets.pairs.get(peer)
                 if pair is not None:
                     with self._excluding(peer):
                         key = self._policy.registry.record(peer).identity_key
-                        self._held[peer] = open_dealing(
+                        self._secrets.held[peer] = open_dealing(
                             message, me=self.uid, identity_key=key, pair=pair
                         )
-            checks.check_enough(len(self._held), AbortCode.TOO_FEW_SHARES, config=self.config)
+            held = self._secrets.held
+            checks.check_enough(len(held), AbortCode.TOO_FEW_SHARES, config=self.config)
             accepted = Accepted(
-                roster_hash=self._roster_hash, uid=self.uid, peers=tuple(sorted(self._held))
+                roster_hash=self._roster_hash, uid=self.uid, peers=tuple(sorted(held))
             )
             return accepted.signed_by(self._identity).to_bytes()
 
@@ -291,10 +272,10 @@ class RegionRound:
             OutOfOrderError: If ``on_shares`` was not the last call.
         """
         with self._step(State.ACCEPTED, State.MASKED):
-            config, dealt, pairs = self.config, _present(self._dealt), self._pairs
+            config, secrets = self.config, self._secrets
             asked = Members.from_bytes(members)
             checks.check_roster_hash(asked.roster_hash, self._roster_hash)
-            checks.check_members(asked, me=self.uid, accepted=self._held, config=config)
+            checks.check_members(asked, me=self.uid, accepted=secrets.held, config=config)
             encoded = encode(
                 delta,
                 encoding=config.encoding,
@@ -306,11 +287,8 @@ class RegionRound:
             )
             self.saturated, words = encoded.saturated, encoded.words
             peers = [peer for peer in asked.uids if peer != self.uid]
-            apply_masks(
-                words,
-                add=[dealt.self_seed, *(pairs[peer].seed for peer in peers if peer > self.uid)],
-                subtract=[pairs[peer].seed for peer in peers if peer < self.uid],
-            )
+            add, subtract = secrets.seeds(self.uid, peers)
+            apply_masks(words, add=add, subtract=subtract)
             chunks = split_chunks(bytes_of(words))
             message = Masked(
                 context=self._context,
@@ -321,7 +299,7 @@ class RegionRound:
                 checkpoint=checkpoint,
             )
             self._members, self._payload, self._checkpoint = asked.uids, payload_sha256, checkpoint
-            self._own_share, self._pairs, self._dealt = dealt.own_share, {}, None
+            secrets.drop_seeds()
             return message.signed_by(self._identity).to_bytes(), chunks
 
     def on_survivors(self, survivors: bytes) -> bytes:
@@ -393,13 +371,13 @@ class RegionRound:
                 )
             )
             unmask = self._unmask()
-            self._forget()
+            self._secrets = RoundSecrets()
             return unmask.signed_by(self._identity).to_bytes()
 
     def abort(self) -> None:
         """Leave the round and drop its secrets; always allowed."""
         self.state = State.ABORTED
-        self._forget()
+        self._secrets = RoundSecrets()
 
     def __repr__(self) -> str:
         return f"RegionRound(uid={self.uid.hex()}, state={self.state.name})"
@@ -452,18 +430,11 @@ class RegionRound:
         return tagged_hash("rounding", secret)
 
     def _unmask(self) -> Unmask:
-        own, held = _present(self._own_share), self._held
         lost = [uid for uid in self._members if uid not in self._survivors]
         return Unmask(
             roster_hash=self._roster_hash,
             uid=self.uid,
             survivors_hash=self._survivors_hash,
-            self_shares=tuple(own if uid == self.uid else held[uid].own for uid in self._survivors),
-            escrow_shares=tuple(held[uid].escrow for uid in lost),
+            self_shares=self._secrets.self_shares(self.uid, self._survivors),
+            escrow_shares=self._secrets.escrow_shares(lost),
         )
-
-
-def _present(value: Value | None) -> Value:
-    if value is None:
-        raise OutOfOrderError("the round has not come this far; call start first")
-    return value

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol, TypeVar
 
 from protocol.config import Kem, RoundConfig
-from protocol.errors import AbortCode, AbortError
+from protocol.errors import AbortCode, AbortError, require
 from protocol.history import History
 from protocol.identity import Registry
 from protocol.messages import Advertise, Roster
@@ -37,12 +37,6 @@ class Addressed(Protocol):
 
 
 Message = TypeVar("Message", bound=Addressed)
-
-
-def require(holds: bool, code: AbortCode, message: str, *, uid: bytes | None = None) -> None:
-    """Raise an AbortError with this code, message and uid unless ``holds``."""
-    if not holds:
-        raise AbortError(code, message, uid=uid)
 
 
 def own_uid(registry: Registry, public_key: bytes) -> bytes:

@@ -10,11 +10,11 @@ from fractions import Fraction
 
 from protocol.config import RoundConfig
 from protocol.differencing import allows
-from protocol.errors import AbortCode
+from protocol.errors import AbortCode, require
 from protocol.history import History
 from protocol.identity import Registry
 from protocol.policy import LEAST_HONEST, check_heavy, least_consents
-from protocol.region_checks import check_roster_hash, require
+from protocol.region_checks import check_roster_hash
 from protocol.unmask_messages import Consent, Survivors
 
 

@@ -13,13 +13,13 @@ from typing import ClassVar, Self
 
 from protocol.config import MAX_CONFIG_BYTES, RoundConfig, SignedConfig
 from protocol.encoding import tagged_hash
-from protocol.errors import AbortCode
+from protocol.errors import AbortCode, require
 from protocol.identity import Registry
 from protocol.masks import Words, bytes_of
 from protocol.messages import MAX_ADVERT_BYTES, MAX_CHECKPOINTS_BYTES, Roster
 from protocol.outcome import Outcome
 from protocol.policy import check_supported, check_threshold
-from protocol.region_checks import check_advert, require
+from protocol.region_checks import check_advert
 from protocol.share_messages import MAX_ITEM_BYTES
 from protocol.signed import Signed, read_signature
 from protocol.survivor_checks import check_consents

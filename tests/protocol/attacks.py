@@ -376,7 +376,7 @@ def _commitments(old: Dealing, dealt: DealtShares) -> Mapping[str, bytes]:
 
 
 def _box_key(region: RegionRound, holder: bytes) -> bytes:
-    pair = region._pairs[holder]
+    pair = region._secrets.pairs[holder]
     return pair.key_up if region.uid < holder else pair.key_down
 
 

@@ -130,12 +130,12 @@ def test_no_secret_outlives_the_round() -> None:
     for stage in STAGES:
         play.exchange(stage)
         if stage == "accept":
-            seeds = {pair.seed for pair in region._pairs.values()}
-            secret |= seeds | {pair.key_up for pair in region._pairs.values()}
-            secret |= {share.own.share for share in region._held.values()}
-            secret |= {share.escrow.salt for share in region._held.values()}
-            assert region._dealt is not None
-            secret |= {region._dealt.self_seed, region._dealt.own_share.share}
+            seeds = {pair.seed for pair in region._secrets.pairs.values()}
+            secret |= seeds | {pair.key_up for pair in region._secrets.pairs.values()}
+            secret |= {share.own.share for share in region._secrets.held.values()}
+            secret |= {share.escrow.salt for share in region._secrets.held.values()}
+            assert region._secrets.dealt is not None
+            secret |= {region._secrets.dealt.self_seed, region._secrets.dealt.own_share.share}
             assert secret <= bytes_in_reach(region)
         if stage == "mask":
             assert not seeds & bytes_in_reach(region)

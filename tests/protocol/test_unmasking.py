@@ -91,7 +91,7 @@ def an_escrow_of_nothing(play: Contested, region: RegionRound, message: bytes) -
 def an_escrow_of_another_seed(play: Contested, region: RegionRound, message: bytes) -> bytes:
     """It opens, and one of the seeds in it would take off another mask."""
     shares, config = Shares.from_bytes(message), play.federation.config
-    seeds = [region._pairs[peer].seed for peer in shares.recipients]
+    seeds = [region._secrets.pairs[peer].seed for peer in shares.recipients]
     escrow = sealing.seal_escrow(
         secret_of(region, shares, config.cohort, config.threshold),
         [bytes(32), *seeds[1:]],
@@ -241,7 +241,7 @@ def accepting(peer: str) -> Lie:
 
     def lie(play: Contested, region: RegionRound, message: bytes) -> bytes:
         share = RevealedShare(UID[peer], bytes(32), bytes(32))
-        region._held[UID[peer]] = sealing.DealtShares(share, share)
+        region._secrets.held[UID[peer]] = sealing.DealtShares(share, share)
         accepted = Accepted.from_bytes(message)
         peers = tuple(sorted({*accepted.peers, UID[peer]}))
         return resigned(accepted, play.name_of(region), peers=peers).to_bytes()

@@ -117,7 +117,7 @@ def test_pair_masks_alone_and_self_masks_alone_hide_a_vector() -> None:
         play = started(0).until("mask")
         play.server.members()
         region = play.regions[NAMES[1]]
-        pairs, dealt = dict(region._pairs), region._dealt
+        pairs, dealt = dict(region._secrets.pairs), region._secrets.dealt
         assert dealt is not None
         play.mask()
         words = vector(play, NAMES[1])
