@@ -156,11 +156,15 @@ class Attempt:
             return behind
         for node, reply in self.exchanges.ask(MessageKind.TRAIN_START, start, left):
             missed = _behind(reply.body) if reply else None
-            if missed is not None and missed.round_ < self.one.config.round_:
+            if missed is not None and self._is_earlier(missed):
                 behind[node] = missed
             elif reply is not None:
                 self._take_advert(node, reply.body)
         return behind
+
+    def _is_earlier(self, missed: Behind) -> bool:
+        config = self.one.config
+        return missed.plan_hash == config.plan_hash and missed.round_ < config.round_
 
     def _await_nodes(self, until: float) -> tuple[int, ...]:
         """Return the nodes once there are enough, or those that are there at the deadline."""
