@@ -1,61 +1,53 @@
 """Signed checkpoints of ledgers: how regions notice that one of them runs on an older copy.
 
-A checkpoint says how many entries a ledger had and which was the last one, signed with the ledger's
-key. A region sends its own with every masked vector, keeps the latest that it saw of each other
-region, and shows those in the next round. Who finds that another region has seen a later checkpoint
-of its ledger than the ledger holds was restored from a backup, and must not spend again.
+A checkpoint says how many entries a ledger had and the root of the tree over them, signed with the
+ledger's key. A region sends its own with every masked vector, keeps the latest that it saw of each
+other region, and shows those in the next round. Who finds that another region has seen a later
+checkpoint of its ledger than the ledger holds was restored from a backup, and must not spend again.
 """
 
 import json
-import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from client.errors import RegionFolderError
 from client.folder import write_durably
+from privacy.errors import MalformedDocumentError
 from privacy.ledger import Ledger
+from privacy.notes import Checkpoint as LedgerCheckpoint
+from privacy.notes import open_note, sign_note
 from protocol.errors import ProtocolError
-from protocol.identity import Identity, Registry, verify
+from protocol.identity import Identity, Registry
 from protocol.messages import Checkpoint
 
-_LABEL = "checkpoint"
-_SCOPE = bytes(32)  # a ledger belongs to no round
-_STATEMENT = struct.Struct(">Q32s")
-_SIGNATURE_BYTES = 64
 
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """What a checkpoint says.
-
-    Attributes:
-        size: Number of entries.
-        head: SHA-256 of the last one, hex.
-    """
-
-    size: int
-    head: str
+def origin_of(uid: bytes) -> str:
+    """Return what a region's checkpoints call its ledger."""
+    return f"stillroom/ledger/{uid.hex()}"
 
 
 def sign_checkpoint(ledger: Ledger, key: Identity, uid: bytes) -> bytes:
-    """Return a checkpoint of a region's ledger as it is now, 104 bytes."""
-    state = ledger.state
-    body = _STATEMENT.pack(state.size, bytes.fromhex(state.head))
-    return body + key.sign(_LABEL, context=_SCOPE, uid=uid, body=body)
+    """Return a checkpoint of a region's ledger as it is now: a signed note of some 250 bytes."""
+    found = ledger.root_at()
+    if found is None:
+        raise RegionFolderError("the ledger has no entry; restore it from the region's backup")
+    origin, (size, top) = origin_of(uid), found
+    text = LedgerCheckpoint(origin, size, top).to_text()
+    return sign_note(
+        text, name=origin, key=Ed25519PrivateKey.from_private_bytes(key.private_bytes())
+    )
 
 
-def read_checkpoint(note: bytes, *, uid: bytes, ledger_key: bytes) -> Statement | None:
+def read_checkpoint(note: bytes, *, uid: bytes, ledger_key: bytes) -> LedgerCheckpoint | None:
     """Return what a checkpoint says, or None if this region's ledger key did not sign it."""
-    if len(note) != _STATEMENT.size + _SIGNATURE_BYTES:
-        return None
-    body, signature = note[: _STATEMENT.size], note[_STATEMENT.size :]
+    origin = origin_of(uid)
     try:
-        verify(ledger_key, signature, _LABEL, context=_SCOPE, uid=uid, body=body)
-    except ProtocolError:
+        said = LedgerCheckpoint.from_text(open_note(note, name=origin, public_key=ledger_key))
+    except MalformedDocumentError:
         return None
-    size, head = _STATEMENT.unpack(body)
-    return Statement(size, head.hex())
+    return said if said.origin == origin else None
 
 
 class SeenCheckpoints:

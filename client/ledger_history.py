@@ -88,7 +88,9 @@ class LedgerHistory:
     def is_behind(self, note: bytes) -> bool:
         """Return whether a checkpoint of this ledger is ahead of it, or of another branch."""
         statement = read_checkpoint(note, uid=self.uid, ledger_key=self.key.public_bytes())
-        return statement is not None and self.ledger.head_at(statement.size) != statement.head
+        if statement is None:
+            return False
+        return self.ledger.root_at(statement.size) != (statement.size, statement.root)
 
     def checkpoint(self) -> bytes:
         """Return a signed checkpoint of the ledger as it is now."""

@@ -44,6 +44,7 @@ from privacy.ledger_entries import (
 from privacy.ledger_file import LedgerFile
 from privacy.ledger_state import LedgerState, fold, fold_all
 from privacy.plan import Plan
+from privacy.tree import leaf_hash, root
 
 # Time services correct a clock by seconds; a region that finds itself further in the past runs
 # from an old snapshot or has a wrong clock, and its times would mislead an auditor.
@@ -342,16 +343,18 @@ class Ledger:
         entry = Sum(plan_hash, round_, transcript, b"".join(survivors).hex())
         self._append(lambda state: None if state.sums(plan_hash).get(round_) == entry else entry)
 
-    def head_at(self, size: int) -> str | None:
-        """Return the hash of entry ``size``, counted from 1, or None if there is none.
+    def root_at(self, size: int | None = None) -> tuple[int, bytes] | None:
+        """Return a number of first entries and the root over them, or None if there are fewer.
 
-        Whoever holds an earlier hash tells with it a later state of this ledger from another one.
+        Whoever holds an earlier root tells with it a later state of this ledger from another one.
+
+        Args:
+            size: How many, from 1; None means all that there are.
         """
         with self._lock:
-            self._catch_up()
-            if not 1 <= size <= self._state.size:
-                return None
-            return body_hash(self._file.bodies(start=size)[0])
+            leaves = [leaf_hash(body) for body in self._file.bodies()]
+        size = len(leaves) if size is None else size
+        return (size, root(leaves[:size])) if 1 <= size <= len(leaves) else None
 
     def note(self, topic: str, fields: Mapping[str, Json]) -> None:
         """Keep something that changes no budget, such as the result of a self-test.

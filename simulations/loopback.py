@@ -77,12 +77,13 @@ def deployed(
         SimulationError: If a program does not start, or not in time.
     """
     until = time.monotonic() + limit_s
+    out = out.resolve()  # the programs run elsewhere
     out.mkdir(parents=True)
     journal = journal or Journal(out / "events.jsonl")
     with journal.stage("prepare study and folders"):
         study = prepare_loopback(out, rounds=rounds, clock=_now, show=Quiet())
     with Processes(out / "logs", environment=ENVIRONMENT) as processes:
-        deployment = Deployment(out.resolve(), study, processes, until)
+        deployment = Deployment(out, study, processes, until)
         with journal.stage("start SuperLink"):
             deployment.start_coordinator()
         with journal.stage("register and start nodes"):

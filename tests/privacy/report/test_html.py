@@ -8,9 +8,10 @@ from xml.etree import ElementTree
 import pytest
 
 import privacy
+from privacy.errors import MalformedDocumentError
 from privacy.lineage import Declaration, TeacherLineage
 from privacy.report.html import render
-from privacy.report.parts import ArmName, Teacher
+from privacy.report.parts import ArmName, Sums, Teacher
 from tests.privacy.report.builders import MEANS, arms, region, sample
 
 STYLE = Path(privacy.__path__[0], "report", "templates", "report.css").read_text()
@@ -108,6 +109,27 @@ def test_the_plain_words_answer_five_questions(page: Page) -> None:
 def test_epsilon_is_said_with_all_that_it_needs(page: Page) -> None:
     """δ, unit and relation stand beside the headline figure."""
     assert re.search(r"ε = 2\.999 δ = 1e-5, per record, add-or-remove-one", page.text)
+
+
+@pytest.mark.parametrize(
+    ("colluders", "said"),
+    [
+        (0, "read only the sum over at least 2 of the 2 regions. The sum"),
+        (1, "2 of the 2 regions, even if 1 of them works with it. The sum"),
+        (2, "2 of the 2 regions, even if 2 of them work with it. The sum"),
+    ],
+)
+def test_what_the_coordinator_could_read_is_said(colluders: int, said: str) -> None:
+    """How many regions a sum holds, and how many may have helped the coordinator."""
+    words = " ".join(Page(render(sample(sums=Sums(2, colluders, False)))).words)
+    assert said in " ".join(words.split())
+
+
+@pytest.mark.parametrize(("survivors", "colluders"), [(0, 0), (2, -1)])
+def test_sums_of_nobody_are_no_report(survivors: int, colluders: int) -> None:
+    """Such figures would promise what no plan can mean."""
+    with pytest.raises(MalformedDocumentError):
+        Sums(survivors, colluders, False)
 
 
 def test_the_page_never_says_anonymous(page: Page) -> None:
