@@ -213,18 +213,27 @@ def decode_sum(
     return mean
 
 
-def _check_delta(delta: Delta, encoding: Encoding) -> None:
-    if delta.shape != (encoding.dim,):
-        raise AbortError(
-            AbortCode.BAD_LENGTH,
-            f"expected a delta of shape ({encoding.dim},), got {delta.shape}",
-        )
+def check_bounds(encoding: Encoding) -> None:
+    """Check that float32 can hold what the bounds scale; a region does before it takes a round.
+
+    Raises:
+        AbortError: ``bad_encoding`` if a bound is not in [2**-64, 2**64].
+    """
     for block in encoding.blocks:
         if not 1 / _MAX_BOUND <= block.bound <= _MAX_BOUND:
             raise AbortError(
                 AbortCode.BAD_ENCODING,
                 f"expected bounds in [2**-64, 2**64], got {block.bound}; change the plan's unit",
             )
+
+
+def _check_delta(delta: Delta, encoding: Encoding) -> None:
+    if delta.shape != (encoding.dim,):
+        raise AbortError(
+            AbortCode.BAD_LENGTH,
+            f"expected a delta of shape ({encoding.dim},), got {delta.shape}",
+        )
+    check_bounds(encoding)
 
 
 def _output(delta: Delta, encoding: Encoding, out: Words | None) -> Words:

@@ -14,7 +14,7 @@ from fractions import Fraction
 
 from protocol.config import Kem, Recovery, RoundConfig, SignedConfig
 from protocol.errors import AbortCode, require
-from protocol.fixed_point import Encoding
+from protocol.fixed_point import Encoding, check_bounds
 from protocol.history import History
 from protocol.identity import Registry
 
@@ -263,6 +263,7 @@ def _check_encoding(config: RoundConfig, policy: RegionPolicy) -> None:
         f"expected the approved plan's encoding of {policy.encoding.dim} coordinates, whose sum "
         "cannot wrap",
     )
+    check_bounds(config.encoding)
     require(
         config.rotation_seed == policy.rotation_seed,
         AbortCode.BAD_ENCODING,

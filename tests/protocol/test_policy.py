@@ -61,6 +61,7 @@ def agreed(threshold: int, min_survivors: int) -> dict[str, Any]:
 
 
 WRAPPING = replace(CONFIG.encoding, qmax=2**29)
+HUGE = replace(CONFIG.encoding, blocks=(Block(CONFIG.dim, 2.0**65),))
 
 # (what the server tries, changes to the round, changes to the region's rules, the code)
 TABLE: list[tuple[str, dict[str, Any], dict[str, Any], AbortCode]] = [
@@ -134,6 +135,7 @@ TABLE: list[tuple[str, dict[str, Any], dict[str, Any], AbortCode]] = [
         AbortCode.BAD_ENCODING,
     ),
     ("a sum that wraps", {"encoding": WRAPPING}, {"encoding": WRAPPING}, AbortCode.BAD_ENCODING),
+    ("a bound of 2**65", {"encoding": HUGE}, {"encoding": HUGE}, AbortCode.BAD_ENCODING),
     (
         "a range that reveals one coordinate",
         {"encoding": replace(CONFIG.encoding, blocks=(Block(1, 1.0), Block(4, 1e-9)))},
