@@ -292,11 +292,13 @@ def _check_regions(plan: Plan) -> None:
         raise PlanRefusedError(
             f"expected a threshold above half of {len(names)} regions and "
             f"{terms.assumed_colluders} colluders, and at most the smallest number of survivors, "
-            f"got {terms.threshold} and {terms.min_survivors}"
+            f"got {terms.threshold} and {terms.min_survivors}: assume fewer colluders, or let a "
+            f"sum hold at least {terms.threshold} regions"
         )
     if terms.min_survivors > len(names):
         raise PlanRefusedError(
-            f"expected at most {len(names)} survivors, got a minimum of {terms.min_survivors}"
+            f"expected at most {len(names)} survivors, got a minimum of {terms.min_survivors}: "
+            "lower it, or add regions"
         )
 
 
