@@ -2,12 +2,13 @@
 # make test      set up and run every check and test
 # make loopback  set up and run a tiny plan on real SuperNodes of this machine, over TLS
 # make mutants   switch off every check of the protocol in turn: some test must fail
+# make crash     kill -9 at random moments: nothing may leave without an entry
 # make clean     remove what these made
 
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test loopback mutants clean setup
+.PHONY: demo test loopback mutants crash clean setup
 .DELETE_ON_ERROR:
 
 demo: .venv/ready-demo
@@ -23,6 +24,9 @@ loopback: .venv/ready-demo
 
 mutants: .venv/ready-dev
 	$(BIN)/python -m tests.protocol.mutants
+
+crash: .venv/ready-demo .venv/ready-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.crash
 
 setup: .venv/ready-dev .venv/ready-demo
 
