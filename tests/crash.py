@@ -35,16 +35,35 @@ from tests.privacy.builders import noon, ready_ledger, small_plan
 from tests.simulations import tiny_study
 
 WRITER_KILLS, FEDERATION_KILLS = 180, 20
+_START_S = 60.0
 
 
-def kill_in_a_fork(work: Callable[[], object], delay_s: float) -> bool:
-    """Do ``work`` in a child, kill it after ``delay_s``; return whether it was still at work."""
+def kill_in_a_fork(work: Callable[[], object], delay_s: float, *, watched: Path | None) -> None:
+    """Do ``work`` in a child and kill it.
+
+    Args:
+        work: Never ends by itself.
+        delay_s: When: so long after the child has begun, or has written to ``watched``.
+        watched: A file that grows once the child is at work.
+
+    Raises:
+        RuntimeError: If the child ended by itself, or did nothing in a minute.
+    """
+    before, until = _size(watched), time.monotonic() + _START_S
     child = os.fork()
     if child == 0:
         _work_to_the_end(work)
+    while watched is not None and _size(watched) <= before and time.monotonic() < until:
+        time.sleep(0.005)
+    began = watched is None or _size(watched) > before
     time.sleep(delay_s)
     os.kill(child, signal.SIGKILL)
-    return os.waitpid(child, 0)[1] == signal.SIGKILL
+    if os.waitpid(child, 0)[1] != signal.SIGKILL or not began:
+        raise RuntimeError("the child ended by itself, or did nothing: its kill shows nothing")
+
+
+def _size(path: Path | None) -> int:
+    return path.stat().st_size if path is not None and path.exists() else 0
 
 
 def _work_to_the_end(work: Callable[[], object]) -> NoReturn:
@@ -86,30 +105,32 @@ def kill_writer(folder: Path, kills: int, chance: random.Random) -> int:
     path, wire, plan = folder / "ledger.db", folder / "wire", _long_plan()
     ready_ledger(path, plan).close()
     for _ in range(kills):
-        if not kill_in_a_fork(
-            lambda: write_without_end(path, wire, plan.hash), chance.uniform(0.01, 0.06)
-        ):
-            raise RuntimeError("the writer ended by itself: it has no work left or failed")
+        work = partial(write_without_end, path, wire, plan.hash)
+        kill_in_a_fork(work, chance.uniform(0, 0.03), watched=wire)
     with Ledger.open(path, clock=noon) as ledger:
         state = fold_all(ledger.bodies())
     train = state.plans[plan.hash].components[TRAIN]
     arrived = wire.read_text().splitlines()
-    if len(arrived) < kills:
-        raise RuntimeError("the writer did too little between the kills to show anything")
     return len(set(arrived) - {send.wire_sha256 for send in train.sends.values()})
 
 
-def kill_federation(
-    folder: Path, kills: int, chance: random.Random, *, within_s: tuple[float, float] = (1.0, 6.0)
-) -> int:
-    """Kill a whole federation so often; return how much it did without an entry."""
+def kill_federation(folder: Path, kills: int, chance: random.Random) -> int:
+    """Kill a whole federation so often; return how much it did without an entry.
+
+    Every fourth kill may strike while it starts or resumes, the others between two vectors.
+    """
     study, out = tiny_study.make(folder / "study", rounds=400), folder / "run"
     study.edit("[privacy]\nepsilon = 3", "[privacy]\nepsilon = 20")
-    for _ in range(kills):
+    for number in range(kills):
         if not (out / "study.toml").exists():  # killed before there was anything to resume
             shutil.rmtree(out, ignore_errors=True)
         options = Options(resume=out.exists())
-        kill_in_a_fork(partial(simulate, study.file, out, options), chance.uniform(*within_s))
+        early = number % 4 == 3
+        kill_in_a_fork(
+            partial(simulate, study.file, out, options),
+            chance.uniform(0, 3 if early else 0.5),
+            watched=None if early else out / "transcript.jsonl",
+        )
     if not any(_arrived(out, region) for region in tiny_study.REGIONS):
         raise RuntimeError("no vector arrived between the kills: they show nothing")
     return sum(uncovered(out, region) for region in tiny_study.REGIONS)

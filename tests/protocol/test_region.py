@@ -55,6 +55,14 @@ def at(state: State, federation: Federation = FEDERATION) -> Contested:
     return play
 
 
+def test_the_secrets_of_a_round_are_not_stored() -> None:
+    """Apart from the region that holds them, neither pickle nor copy takes them."""
+    region = FEDERATION.play().until("mask").regions[FEDERATION.names[0]]
+    for leave in pickle.dumps, copy.copy, copy.deepcopy:
+        with pytest.raises(TypeError, match="secrets of one round"):
+            leave(region._secrets)
+
+
 def test_each_call_leads_to_the_next_state() -> None:
     """Seven calls, seven states; what each one returns is the next message of the round."""
     play = contested(FEDERATION)
