@@ -6,7 +6,7 @@ charge an account, and nothing trains without it.
 
 from collections.abc import Callable
 
-from client.errors import ApprovalRefusedError, NotApprovedError
+from client.errors import ApprovalRefusedError, NotApprovedError, RegionFolderError
 from client.folder import RegionFolder, write_durably
 from client.materials import Materials, load_materials
 from client.policy import Policy
@@ -57,6 +57,7 @@ def approve(
     materials = load_materials(folder, policy, plan, load_teacher=load_teacher)
     if plan.hash not in ledger.state.plans:  # else it was charged, and this process died here
         ledger.admit_plan(plan, policy.region, approved_by, lineage=policy.lineage)
+    approved_by = ledger.state.plans[plan.hash].approval.approved_by  # whoever was charged for it
     write_durably(folder.plan, plan_bytes)
     signature = folder.identity().sign(
         "approval",
@@ -162,8 +163,15 @@ def pinned_registry(folder: RegionFolder, policy: Policy) -> Registry:
 
     Raises:
         ApprovalRefusedError: If it is another one.
+        RegionFolderError: If there is none.
     """
-    registry = Registry.from_bytes(folder.registry.read_bytes())
+    try:
+        registry = Registry.from_bytes(folder.registry.read_bytes())
+    except FileNotFoundError:
+        raise RegionFolderError(
+            "the region's folder has no registry: pin the one that the regions agreed on "
+            "(stillroom region pin)"
+        ) from None
     if registry.hash.hex() != policy.registry_sha256:
         raise ApprovalRefusedError(
             "federation.registry_sha256: the registry in the region's folder is not the pinned "

@@ -5,6 +5,7 @@ ClientError
 ├── PolicyError             the policy file is wrong
 ├── ApprovalRefusedError    this region must not run this plan; nothing was charged
 ├── NotApprovedError        the plan was not approved here
+├── HaltedError             the steward stopped this region; nothing is trained or sent
 ├── ModelChainError         the coordinator's model is not the one that this region computed
 └── RuntimeApiError         the SuperNode's Runtime API cannot be used (executor_runtime)
 """
@@ -28,6 +29,10 @@ class ApprovalRefusedError(ClientError):
 
 class NotApprovedError(ClientError):
     """There is no approved plan of this hash."""
+
+
+class HaltedError(ClientError):
+    """The steward stopped this region."""
 
 
 class ModelChainError(ClientError):

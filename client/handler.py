@@ -14,6 +14,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 
 from client.folder import RegionFolder
+from client.halt import require_running
 from client.ledger_history import LedgerHistory
 from client.model_chain import ModelChain, load_chain, save_chain
 from client.round_terms import RoundTerms
@@ -60,7 +61,8 @@ class RegionHandler:
       - training starts only after every check of the round's configuration and keys;
       - a vector leaves only after the ledger holds its release and this very send;
       - shares leave only after the ledger holds for which survivors;
-      - the model that it trains from is the one that it computed itself.
+      - the model that it trains from is the one that it computed itself;
+      - nothing is answered while its steward has halted it.
     """
 
     def __init__(
@@ -103,10 +105,17 @@ class RegionHandler:
         """Answer one message; the same message again gets the same answer.
 
         Raises:
+            HaltedError: If the steward stopped the region before it, or by the time of the answer.
             ProtocolError: If the request breaks the protocol or the region's policy.
             ClientError: If the model chain does not fit.
             PrivacyError: If the budget or the ledger stops the round.
         """
+        require_running(self._folder)
+        answer = self._answer(kind, request)
+        require_running(self._folder)
+        return answer
+
+    def _answer(self, kind: MessageKind, request: Envelope) -> Envelope:
         if kind is MessageKind.QUERY_SUM:
             return self._on_sum(request)
         asked = (kind, request.body)

@@ -12,6 +12,7 @@ import numpy as np
 
 from client.errors import RegionFolderError
 from client.folder import RegionFolder, write_durably
+from client.halt import require_running
 from client.materials import Materials
 from distillation.dp.optimizer import StepTerms
 from distillation.layout import Vector
@@ -60,6 +61,7 @@ class LocalTraining:
         """Return the round's released delta; draw it if there is none yet.
 
         Raises:
+            HaltedError: If the steward stopped the region; nothing was trained.
             BudgetExceededError: If the plan has no steps left; nothing was trained.
             LedgerError: If the ledger cannot be written; nothing was released.
             RegionFolderError: If the stored delta is gone or was changed.
@@ -75,8 +77,10 @@ class LocalTraining:
 
     def _draw(self, round_: int, weights: Vector) -> None:
         steps = self.plan.local_steps
+        require_running(self.folder)
         self.on_step("reserve")
         draw = self.ledger.reserve(self.plan.hash, round_, TRAIN, steps)
+        require_running(self.folder)  # else a stop between the two would not stop this round
         self.on_step("train")
         delta = self.bench.private_update(
             self.materials.part,

@@ -29,6 +29,7 @@ class Exit(IntEnum):
 
 _CODES: tuple[tuple[type[Exception], Exit], ...] = (
     (client.ApprovalRefusedError, Exit.REFUSED),
+    (client.HaltedError, Exit.REFUSED),
     (privacy.BudgetExceededError, Exit.REFUSED),
     (privacy.LineageRefusedError, Exit.REFUSED),
     (privacy.PlanRefusedError, Exit.REFUSED),
@@ -58,12 +59,14 @@ def one_sentence() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        _leave("stopped; nothing is lost: go on with --resume", Exit.INCOMPLETE)
+        _leave(
+            "stopped; nothing is lost: say it again, a run goes on with --resume", Exit.INCOMPLETE
+        )
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         _leave(
-            f"{error.strerror or error}{where}: make room or correct the path, then go on with "
-            "--resume",
+            f"{error.strerror or error}{where}: make room or correct the path, then say it again; "
+            "a run goes on with --resume",
             Exit.INCOMPLETE,
         )
     except tuple(kind for kind, _ in _CODES) as error:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from stillroom.exits import Exit, one_sentence
+from stillroom.region_commands import region
 
 app = typer.Typer(
     help="Distil a large teacher into a small student across regions that may not share data.",
@@ -15,7 +16,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-region = typer.Typer(help="What a region's data steward does.", no_args_is_help=True)
 app.add_typer(region, name="region")
 
 Out = Annotated[Path, typer.Option(help="Folder for everything that the run leaves.")]
