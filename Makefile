@@ -3,12 +3,13 @@
 # make loopback  set up and run a tiny plan on real SuperNodes of this machine, over TLS
 # make mutants   switch off every check of the protocol in turn: some test must fail
 # make crash     kill -9 at random moments: nothing may leave without an entry
+# make conformance  run the trainer's self-test 1,000 times: how often is a right one accused?
 # make clean     remove what these made
 
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test loopback mutants crash clean setup
+.PHONY: demo test loopback mutants crash conformance clean setup
 .DELETE_ON_ERROR:
 
 demo: .venv/ready-demo
@@ -27,6 +28,9 @@ mutants: .venv/ready-dev
 
 crash: .venv/ready-demo .venv/ready-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.crash
+
+conformance: .venv/ready-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.distillation.faulty_trainers --runs 1000
 
 setup: .venv/ready-dev .venv/ready-demo
 

@@ -7,7 +7,7 @@ ledger.db        what was spent and what left       labels.db        soft labels
 plan.json        the approved plan                  plan.signature   this region's approval of it
 artifacts/       teacher, student, recipe           deltas/          released deltas
 model.npz        the federation's model so far      checkpoints.json the other ledgers, as last seen
-errors.log       what went wrong                    halted.json      the steward's stop, while it holds
+errors.log       what went wrong                    halted.json      the steward's stop
 """
 
 import os
