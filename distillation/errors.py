@@ -6,7 +6,8 @@ DistillationError
 ├── TeacherError        a model cannot be found, loaded or cut
 ├── ArtifactError       what travels beside the plan is missing, damaged or another one
 ├── TrainingError       training was asked for something that it must not do
-└── LabelCacheError     the encrypted soft labels cannot be opened
+├── LabelCacheError     the encrypted soft labels cannot be opened
+└── ConformanceError    the trainer does not do what the accounting assumes; nothing may be released
 """
 
 
@@ -36,3 +37,7 @@ class TrainingError(DistillationError):
 
 class LabelCacheError(DistillationError):
     """The cache of soft labels cannot be used."""
+
+
+class ConformanceError(DistillationError):
+    """The trainer does not do what the privacy accounting assumes; nothing may be released."""
