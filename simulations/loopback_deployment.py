@@ -6,6 +6,7 @@ the options that deploy/README.md explains; every role has a FLWR_HOME of its ow
 """
 
 import hashlib
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ ENVIRONMENT = {
     "FLWR_DISABLE_UPDATE_CHECK": "1",
     "HF_HUB_OFFLINE": "1",
     "OMP_NUM_THREADS": "1",  # six programs with torch on one machine
+    # Flower's programs start each other by name: those of this installation must be found first.
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
 }
 """Nothing here calls home, and nothing takes all cores."""
 
