@@ -36,6 +36,7 @@ def test_the_chain_survives_the_disk_and_belongs_to_a_plan(tmp_path: Path) -> No
     assert load_chain(folder, "d" * 64, _START) == ModelChain(0, _START)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_chain_with_changed_bytes_is_the_same_or_refused(

@@ -72,6 +72,7 @@ _VALUES = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(_same_folder, max_examples=250)
 @given(data=st.data())
 def test_a_damaged_line_is_a_study_or_is_refused(tmp_path: Path, data: st.DataObject) -> None:

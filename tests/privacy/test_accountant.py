@@ -65,6 +65,7 @@ class TestEveryAccountant:
         costs = [subject.epsilon(sampled(s, "1/10", 20), 1e-5) for s in ("8", "4", "2")]
         assert costs == sorted(costs)
 
+    @pytest.mark.slow
     def test_a_larger_sample_costs_more(self, subject: Accountant) -> None:
         costs = [subject.epsilon(sampled("2", q, 20), 1e-5) for q in ("1/100", "1/10", "1")]
         assert costs == sorted(costs)
@@ -77,11 +78,13 @@ class TestEveryAccountant:
         event = sampled("2", "1/10", 20)
         assert subject.delta(event, subject.epsilon(event, 1e-5)) <= 1.001e-5
 
+    @pytest.mark.slow
     def test_parts_add_up_to_the_whole(self, subject: Accountant) -> None:
         parts = Composed((sampled("2", "1/10", 12), Composed((sampled("2", "1/10", 8),))))
         whole = sampled("2", "1/10", 20)
         assert subject.epsilon(parts, 1e-5) == pytest.approx(subject.epsilon(whole, 1e-5), abs=1e-4)
 
+    @pytest.mark.slow
     def test_sampling_everything_is_no_sampling(self, subject: Accountant) -> None:
         everything, all_units = sampled("2", "1", 5), Gaussian(Decimal(2), 5)
         assert subject.epsilon(everything, 1e-5) == pytest.approx(
@@ -130,6 +133,7 @@ def test_floats_are_rounded_to_the_costly_side(rate: Fraction, noise: Decimal) -
     assert 0 < Fraction(_noise(event)) <= Fraction(noise)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("epsilon", "rate", "steps", "expected"),
     [("3", "1/2", 44, "4.763"), ("3", "1/2", 40, "4.555"), ("1", "1/10", 20, "2.103")],

@@ -45,6 +45,7 @@ def test_another_plans_checkpoint_is_refused(tmp_path: Path) -> None:
         load(tmp_path / "checkpoint.npz", plan_hash="b" * 64)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_checkpoint_with_changed_bytes_is_the_same_or_refused(

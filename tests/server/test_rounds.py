@@ -59,7 +59,7 @@ def _once(strike: MessageKind, what: Callable[[Envelope], Reply]) -> Change:
     return change
 
 
-def testhonest_regions_finish_every_round(world: World) -> None:
+def test_honest_regions_finish_every_round(world: World) -> None:
     """Three rounds, each with every region's bytes, none void."""
     finished, events = run(world, honest)
 

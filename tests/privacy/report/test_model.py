@@ -20,6 +20,7 @@ from tests.privacy.report.builders import arm, arms, region, sample
 shares = st.floats(0, 1)
 
 
+@pytest.mark.slow
 @given(value=shares, epsilon=st.integers(1, 10**6), size=st.integers(0, 2**40))
 def test_a_report_has_one_spelling(value: float, epsilon: int, size: int) -> None:
     """What is written is read back equal, and written as the same bytes again."""
