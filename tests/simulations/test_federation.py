@@ -10,7 +10,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from client.handler import RegionHandler
 from client.training import LocalTraining
 from distillation.errors import StudyError
 from distillation.evaluation import Quality
@@ -21,7 +20,6 @@ from privacy.ledger_entries import Context, Release, Reserve, Reveal, Send
 from protocol.config import Deadlines
 from protocol.coordinator import CoordinatorRound
 from protocol.envelope import Envelope, MessageKind
-from protocol.identity import region_uid
 from protocol.unmask_messages import Survivors
 from simulations.errors import SimulationError
 from simulations.grid import Moment
@@ -208,23 +206,36 @@ def test_a_coordinator_that_leaves_a_region_out_of_the_list_gets_no_second_list(
     assert len(set().union(*(found.get(0, set()) for found in lists))) == 1
 
 
+_KILLED_AFTER = """
+import os, signal, sys
+from pathlib import Path
+from client.handler import RegionHandler
+from protocol.identity import region_uid
+from simulations.simulate import Options, simulate
+
+original = RegionHandler.handle
+
+def handle(handler, kind, request):
+    answer = original(handler, kind, request)
+    at = (handler.uid, kind.value, handler._chain.next_round)
+    if at == (region_uid("c"), sys.argv[3], 1):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return answer
+
+RegionHandler.handle = handle
+simulate(Path(sys.argv[1]), Path(sys.argv[2]), Options())
+"""
+
+
 def _killed_after(step: str, study: TinyStudy, out: Path) -> int:
-    """Run the study in a fork that kills itself after c answered ``step`` in the second round."""
-    child = os.fork()
-    if child == 0:
-        original = RegionHandler.handle
-
-        def handle(handler: RegionHandler, kind: MessageKind, request: Envelope) -> Envelope:
-            answer = original(handler, kind, request)
-            at = (handler.uid, kind.value, handler._chain.next_round)
-            if at == (region_uid("c"), step, 1):
-                os.kill(os.getpid(), signal.SIGKILL)
-            return answer
-
-        setattr(RegionHandler, "handle", handle)  # noqa: B010 (mypy knows no assignment to it)
-        simulate(study.file, out, Options())
-        os._exit(1)
-    return os.waitpid(child, 0)[1]
+    """Run the study in a process that kills itself after c answered ``step`` in round 1."""
+    return subprocess.run(
+        [sys.executable, "-c", _KILLED_AFTER, str(study.file), str(out), step],
+        env={**os.environ, "PYTHONPATH": str(_ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        check=False,
+        timeout=120,
+    ).returncode
 
 
 @pytest.mark.slow
@@ -233,7 +244,7 @@ def test_killed_in_any_state_a_region_reveals_for_one_list_a_round(
     study: TinyStudy, out: Path, step: str
 ) -> None:
     """Kill -9 right after each step of the second round, then a restart: no second reveal."""
-    assert _killed_after(step, study, out) == signal.SIGKILL
+    assert _killed_after(step, study, out) == -signal.SIGKILL
     simulate(study.file, out, Options(resume=True))
 
     for region in REGIONS:
