@@ -14,7 +14,7 @@ from simulations.loopback import deployed, outcome
 from simulations.loopback_deployment import Deployment, executor
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.deployment,
     # Flower's builder asks pathspec for a name that pathspec deprecated.
     pytest.mark.filterwarnings("ignore:GitWildMatchPattern:DeprecationWarning"),
 ]
