@@ -1,6 +1,7 @@
 # make demo      set up and run the default study, offline
 # make test      set up and run every check and test
 # make loopback  set up and run a tiny plan on real SuperNodes of this machine, over TLS
+# make deployment  break such a deployment: a killed executor, a bundle that is not allowed (4 min)
 # make mutants   switch off every check of the protocol in turn: some test must fail
 # make crash     kill -9 at random moments: nothing may leave without an entry
 # make conformance  run the trainer's self-test 1,000 times: how often is a right one accused?
@@ -9,7 +10,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test loopback mutants crash conformance clean setup
+.PHONY: demo test loopback deployment mutants crash conformance clean setup
 .DELETE_ON_ERROR:
 
 demo: .venv/ready-demo
@@ -22,6 +23,9 @@ test: .venv/ready-dev .venv/ready-demo
 # Six programs with torch: each on one thread.
 loopback: .venv/ready-demo
 	OMP_NUM_THREADS=1 $(BIN)/python -m simulations.loopback --out runs/loopback
+
+deployment: .venv/ready-demo .venv/ready-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m deployment
 
 mutants: .venv/ready-dev
 	$(BIN)/python -m tests.protocol.mutants

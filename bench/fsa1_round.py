@@ -58,7 +58,7 @@ class Fsa1Round:
         self.task, self.watch = task, Stopwatch()
         self.up = dict.fromkeys(range(task.size), 0)
         self.down = dict.fromkeys(range(task.size), 0)
-        federation = _Federation(task, variant)
+        federation = Federation(task, variant)
         self.config, self.registry = federation.config, federation.registry
         with self.watch.step(SERVER, "config"):
             self.server = CoordinatorRound(
@@ -174,7 +174,7 @@ class Fsa1Round:
         )
 
 
-class _Federation:
+class Federation:
     """Keys, registry, plan constants and policy, made before the clock runs."""
 
     def __init__(self, task: Task, variant: Variant) -> None:

@@ -8,6 +8,9 @@ with log-normal scales.
 
 from __future__ import annotations
 
+import one_thread  # noqa: F401  # before numpy
+
+# isort: split
 import os
 import subprocess
 import sys
@@ -16,17 +19,14 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
 
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"  # before numpy is loaded
+import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from measure import options, publish, say
+from numpy.typing import NDArray
 
-import numpy as np  # noqa: E402
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes  # noqa: E402
-from measure import options, publish, say  # noqa: E402
-from numpy.typing import NDArray  # noqa: E402
-
-from protocol.fixed_point import Block, Encoding, decode_sum, encode  # noqa: E402
-from protocol.masks import Words, apply_masks, word_type  # noqa: E402
-from protocol.rotation import rotate  # noqa: E402
+from protocol.fixed_point import Block, Encoding, decode_sum, encode
+from protocol.masks import Words, apply_masks, word_type
+from protocol.rotation import rotate
 
 _PEERS = 63
 _SEED = b"r" * 32

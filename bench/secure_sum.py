@@ -8,6 +8,9 @@ promise the same: the output states each side's threat model.
 
 from __future__ import annotations
 
+import one_thread  # noqa: F401  # before numpy
+
+# isort: split
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -18,6 +21,7 @@ from flower_secagg import FlowerFederation
 from fsa1_round import Fsa1Round, Variant
 from masking import masking
 from measure import options, publish, say
+from sum_floor import server_floor_s
 from sum_task import Cost, Deltas, Task
 
 _SIZES = (8, 16, 64)
@@ -32,6 +36,9 @@ _METHOD = [
     "clients that ran whole and were not lost.",
     "Both run as Python runs them: the kernel's work for fresh pages is in their seconds. With "
     "MALLOC_MMAP_MAX_=0 in the environment glibc keeps its memory, which saves Flower more of it.",
+    "Linear algebra on one thread, on both sides: OpenBLAS's idle threads spin, on whoever's time.",
+    "server_limit: the ratio of a server that only digests, adds, unmasks and decodes the vectors "
+    "and checks six signatures a region (bench/sum_floor.py), and does nothing else at all.",
     "Of the smaller tasks (N·d up to 16 million) the cheapest of three runs counts, on both sides.",
     "Regions are lost after the shares and before the vectors: in Flower 1.41 an earlier loss ends "
     "the round.",
@@ -59,6 +66,7 @@ class Cell:
         variant: How FSA1 encoded.
         client_ratio: Flower's CPU seconds of a client over FSA1's of a region.
         server_ratio: The same for the server.
+        server_limit: That ratio for a server that does only what `sum_floor` names.
         upload_ratio: The same for the bytes that a region sends.
         flower: Flower's cost.
         fsa1: FSA1's cost.
@@ -71,6 +79,7 @@ class Cell:
     variant: str
     client_ratio: float
     server_ratio: float
+    server_limit: float
     upload_ratio: float
     flower: Cost
     fsa1: Cost
@@ -117,6 +126,7 @@ def measure_task(task: Task, percent_lost: int, flower: FlowerFederation) -> Ite
             variant=variant.name,
             client_ratio=theirs.client_s / ours.client_s,
             server_ratio=theirs.server_s / ours.server_s,
+            server_limit=theirs.server_s / server_floor_s(task, variant),
             upload_ratio=theirs.up_bytes / ours.up_bytes,
             flower=theirs,
             fsa1=ours,
@@ -161,7 +171,7 @@ def table(cells: list[Cell]) -> str:
         fsa1_round.THREAT_MODEL,
         "CPU: ms of a client (all steps), s of the server; Flower / FSA1. MB: sent by a client.",
         f"{'N':>3} {'d':>9} {'lost':>4} {'FSA1':16} {'client ms':>15} {'x':>5} {'server s':>15} "
-        f"{'x':>6} {'MB':>13} {'NMSE':>17}",
+        f"{'x':>6} {'limit':>6} {'MB':>13} {'NMSE':>17}",
     ]
     for cell in cells:
         theirs, ours = cell.flower, cell.fsa1
@@ -170,6 +180,7 @@ def table(cells: list[Cell]) -> str:
             f"{cell.size:3} {cell.dim:9} {cell.lost:4} {cell.variant:16} "
             f"{theirs.client_s * 1e3:7.1f}/{ours.client_s * 1e3:7.1f} {cell.client_ratio:5.1f} "
             f"{theirs.server_s:7.3f}/{ours.server_s:7.3f} {cell.server_ratio:6.1f} "
+            f"{cell.server_limit:6.1f} "
             f"{theirs.up_bytes / 1e6:6.2f}/{ours.up_bytes / 1e6:6.2f} {error:>8}/{ours.nmse:.1e}"
         )
     return "\n".join(lines)

@@ -300,15 +300,16 @@ class _Rounding:
         scaled, chances, raised = self._values[:size], self._chances[:size], self._raised[:size]
         self._stream.fill(chances.view(np.uint8))
         np.copyto(raised, chances)
-        np.copyto(scaled, values, casting="same_kind")
-        scaled *= scale
         if self._narrow:
+            np.multiply(values.astype(np.float32, copy=False), np.float32(scale), out=scaled)
             integers = self._integers[:size]
             np.copyto(integers, scaled, casting="unsafe")
             integers += raised
             integers >>= _CHANCE_BITS
             np.copyto(out, integers, casting="unsafe")
         else:
+            np.copyto(scaled, values)
+            scaled *= scale
             raised *= 2.0**-_CHANCE_BITS
             scaled += raised
             np.floor(scaled, out=scaled)

@@ -30,6 +30,7 @@ def test_both_sides_give_the_plain_sum_and_the_json_has_its_keys(secure_sum: Mod
         assert cell.flower.measured == cell.fsa1.measured == 4 - cell.lost
         assert cell.client_ratio == cell.flower.client_s / cell.fsa1.client_s
         assert cell.flower.up_bytes > 8000
+        assert cell.server_limit > cell.server_ratio
         assert cell.fsa1.after_s > 0
     figures = json.loads(json.dumps(secure_sum.figures(cells)))
     keys = {"client_ratio", "server_ratio", "bytes_per_parameter", "cells", "threat_models"}
