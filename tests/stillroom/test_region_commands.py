@@ -377,6 +377,24 @@ def test_an_approval_needs_the_regions_name(ready: Home) -> None:
         assert ledger.state.plans[plan.hash].approval.approved_by == "A. Steward"
 
 
+def test_the_budget_says_what_the_rest_buys(ready: Home) -> None:
+    """Before a plan nothing is promised; after it, plans at its price and the rounds left."""
+    (none,) = json.loads(ready.run("budget", "--json")[1])
+    unknown = " ".join(ready.run("budget")[1].split())
+    ready.run("approve", "--plan", ready.plan, "--by", "A. Steward", "--yes")
+    (row,) = json.loads(ready.run("budget", "--json")[1])
+    said = " ".join(ready.run("budget")[1].split())
+
+    plan = ready.world.plan
+    rounds = plan.rounds + plan.slack_rounds
+    assert (none["further_plans"], none["rounds_left"]) == (None, None)
+    assert "no plan is approved yet" in unknown
+    assert (row["further_plans"], row["rounds_left"]) == (1, rounds)  # 7 - 2.999 pays once more
+    assert row["further_rounds"] == rounds + plan.rounds
+    assert "pays for 1 more plan at the price of the last one" in said
+    assert f"the approved plan has {rounds} rounds left, slack included" in said
+
+
 def test_an_approval_that_a_crash_cut_is_finished_under_its_first_name(ready: Home) -> None:
     """The charge stands; whoever finishes it, the signature fits the ledger's name."""
     words = ("--plan", ready.plan, "--yes", "--json", "--by")
