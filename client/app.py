@@ -1,4 +1,4 @@
-"""The ClientApp of a deployment: finds this node's region folder and answers for it.
+"""The ClientApp of a deployment: finds this node's region folder and answers for it, by its gate.
 
 The folder is named by the node's own configuration, ``region-folder``, never by the coordinator.
 It wires and decides nothing.
@@ -12,10 +12,10 @@ from pathlib import Path
 
 from flwr.app import Context
 
+from client.egress import EgressGate, open_gate
 from client.errors import RegionFolderError
 from client.flower_adapter import make_client_app
 from client.folder import RegionFolder
-from client.handler import RegionHandler
 from client.local_log import LocalLog
 from client.region import open_region
 
@@ -27,10 +27,11 @@ def _now() -> int:
 
 
 @cache
-def _handler(folder: Path) -> RegionHandler:
+def _handler(root: Path) -> EgressGate:
     """Open the region once; the warm process keeps teacher, labels and student."""
-    trainer = ThreadPoolExecutor(1, "trainer")
-    return open_region(RegionFolder(folder), executor=trainer, clock=_now).handler
+    folder, trainer = RegionFolder(root), ThreadPoolExecutor(1, "trainer")
+    region = open_region(folder, executor=trainer, clock=_now)
+    return open_gate(folder, region.handler, ledger=region.ledger, clock=_now)
 
 
 def _folder(context: Context) -> Path:

@@ -4,8 +4,9 @@ The simulator calls the same function with ``approved_by = simulation``; there i
 charge an account, and nothing trains without it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
+from client.conformance import require_conformance
 from client.errors import ApprovalRefusedError, NotApprovedError, RegionFolderError
 from client.folder import RegionFolder, write_durably
 from client.materials import Materials, load_materials
@@ -15,7 +16,7 @@ from distillation.teacher import ClassifierTeacher
 from privacy.errors import LineageRefusedError
 from privacy.ledger import Ledger
 from privacy.lineage import admit
-from privacy.plan import Plan
+from privacy.plan import TRAIN, Plan
 from protocol.errors import AbortError
 from protocol.identity import Registry, region_uid, verify
 
@@ -28,7 +29,7 @@ def approve(
     approved_by: str,
     load_teacher: Callable[[ModelFiles], ClassifierTeacher] = ClassifierTeacher.load,
 ) -> Materials:
-    """Check a plan against policy, artifacts and records; charge the account; sign.
+    """Check a plan against policy, artifacts, records and trainer; charge the account; sign.
 
     Guarantees: nothing is charged unless every check passed; the charge is durable before the
     signature exists. To approve the same plan again charges nothing, and finishes what a crash
@@ -49,12 +50,17 @@ def approve(
         LineageRefusedError: If the teacher may not label these records.
         BudgetExceededError: If the account cannot pay.
         RecordsError: If the records are not usable under this plan.
+        ConformanceError: If the trainer does not protect records as the plan promises.
     """
     policy = Policy.load(folder.policy)
     plan = Plan.from_bytes(plan_bytes)
-    check_policy(policy, plan)
+    check_policy(policy, plan, paid=ledger.state.paid_by(policy.lineage))
     pinned_registry(folder, policy)
     materials = load_materials(folder, policy, plan, load_teacher=load_teacher)
+    require_conformance(materials, plan, policy.region, ledger)
+    for lineage in policy.lineages_merged:
+        if ledger.state.payer(lineage) != ledger.state.payer(policy.lineage):
+            ledger.merge_accounts(policy.lineage, lineage, approved_by)
     if plan.hash not in ledger.state.plans:  # else it was charged, and this process died here
         ledger.admit_plan(plan, policy.region, approved_by, lineage=policy.lineage)
     approved_by = ledger.state.plans[plan.hash].approval.approved_by  # whoever was charged for it
@@ -108,8 +114,13 @@ def _check_signature(folder: RegionFolder, plan: Plan, approved_by: str) -> None
         ) from error
 
 
-def check_policy(policy: Policy, plan: Plan) -> None:
+def check_policy(policy: Policy, plan: Plan, *, paid: Collection[str]) -> None:
     """Refuse a plan that goes beyond the policy, naming the line that refuses.
+
+    Args:
+        policy: The region's.
+        plan: The plan.
+        paid: Hashes of the plans that the region's account was charged for.
 
     Raises:
         ApprovalRefusedError: With the policy's key in the message.
@@ -132,7 +143,18 @@ def check_policy(policy: Policy, plan: Plan) -> None:
             f"{policy.max_weight}"
         )
     _check_sum(policy, plan)
-    admit(plan.teacher)
+    more = [part.name for part in plan.region(policy.region).components if part.name != TRAIN]
+    if more:
+        raise ApprovalRefusedError(
+            f"plan.components: this release's client runs {TRAIN} only, and the plan would charge "
+            f"for {', '.join(more)} too: leave them out"
+        )
+    admit(
+        plan.teacher,
+        plans_on_record=paid,
+        teacher_sha256=plan.artifacts.teacher,
+        known_teachers=policy.teachers,
+    )
     if plan.teacher.lineage not in policy.lineages:
         raise LineageRefusedError(
             f"teacher.lineages: the plan's teacher is {plan.teacher.lineage}, the policy allows "

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from client.errors import RegionFolderError
 from client.folder import write_durably
+from privacy.cosignatures import ledger_origin
 from privacy.errors import MalformedDocumentError
 from privacy.ledger import Ledger
 from privacy.notes import Checkpoint as LedgerCheckpoint
@@ -23,17 +24,12 @@ from protocol.identity import Identity, Registry
 from protocol.messages import Checkpoint
 
 
-def origin_of(uid: bytes) -> str:
-    """Return what a region's checkpoints call its ledger."""
-    return f"stillroom/ledger/{uid.hex()}"
-
-
 def sign_checkpoint(ledger: Ledger, key: Identity, uid: bytes) -> bytes:
     """Return a checkpoint of a region's ledger as it is now: a signed note of some 250 bytes."""
     found = ledger.root_at()
     if found is None:
         raise RegionFolderError("the ledger has no entry; restore it from the region's backup")
-    origin, (size, top) = origin_of(uid), found
+    origin, (size, top) = ledger_origin(uid), found
     text = LedgerCheckpoint(origin, size, top).to_text()
     return sign_note(
         text, name=origin, key=Ed25519PrivateKey.from_private_bytes(key.private_bytes())
@@ -42,7 +38,7 @@ def sign_checkpoint(ledger: Ledger, key: Identity, uid: bytes) -> bytes:
 
 def read_checkpoint(note: bytes, *, uid: bytes, ledger_key: bytes) -> LedgerCheckpoint | None:
     """Return what a checkpoint says, or None if this region's ledger key did not sign it."""
-    origin = origin_of(uid)
+    origin = ledger_origin(uid)
     try:
         said = LedgerCheckpoint.from_text(open_note(note, name=origin, public_key=ledger_key))
     except MalformedDocumentError:
@@ -54,6 +50,10 @@ class SeenCheckpoints:
     """The latest checkpoint that this region saw of each other one, in a file.
 
     Losing the file costs the others a witness, and this region nothing.
+
+    Attributes:
+        folder: Where the file is: the region's.
+        registry: Everybody's keys.
     """
 
     def __init__(self, path: Path, registry: Registry) -> None:
@@ -62,7 +62,8 @@ class SeenCheckpoints:
         Raises:
             RegionFolderError: If it is damaged.
         """
-        self._path, self._registry = path, registry
+        self.folder, self.registry = path.parent, registry
+        self._path = path
         self._notes: dict[bytes, bytes] = {}
         if path.exists():
             try:
@@ -93,7 +94,7 @@ class SeenCheckpoints:
     def _size(self, uid: bytes, note: bytes) -> int:
         """Return a checkpoint's size; 0 for one that is not genuine."""
         try:
-            key = self._registry.record(uid).ledger_key
+            key = self.registry.record(uid).ledger_key
         except ProtocolError:
             return 0
         statement = read_checkpoint(note, uid=uid, ledger_key=key)

@@ -6,6 +6,8 @@ ClientError
 ├── ApprovalRefusedError    this region must not run this plan; nothing was charged
 ├── NotApprovedError        the plan was not approved here
 ├── HaltedError             the steward stopped this region; nothing is trained or sent
+├── EgressError             an answer that may not leave did not (egress_rules)
+├── ManifestError           it cannot be written down what leaves (manifest)
 ├── ModelChainError         the coordinator's model is not the one that this region computed
 └── RuntimeApiError         the SuperNode's Runtime API cannot be used (executor_runtime)
 """

@@ -4,37 +4,24 @@ A reply holds one `ConfigRecord` with one value, the message, and the chunks of 
 there is one; nothing is counted, no metric, no number of examples. Flower would send an
 exception's text to the server, so none gets that far: whatever goes wrong leaves as one of the
 protocol's fixed codes, and the text goes to the region's own log.
+
+Whether an answer may leave at all is not decided here, but by the gate before it (``egress``).
 """
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from client.errors import ClientError
-from distillation.errors import DistillationError
-from privacy.errors import PrivacyError
+from client.answers import Handler, RefusalKeeper, code_of, refusal
 from protocol.envelope import Envelope, MessageKind
-from protocol.errors import AbortCode, MalformedMessageError, ProtocolError
-from protocol.messages import Refusal
+from protocol.errors import MalformedMessageError
 from protocol.wire import UID_BYTES
 
+__all__ = ["Handler", "answer", "code_of", "make_client_app"]
+
 _MESSAGE, _CHUNKS = "m", "c"
-
-
-class Handler(Protocol):
-    """What answers for a region."""
-
-    @property
-    def uid(self) -> bytes:
-        """The region's 16 bytes."""
-        ...
-
-    def handle(self, kind: MessageKind, request: Envelope) -> Envelope:
-        """Answer one message."""
-        ...
 
 
 def make_client_app(
@@ -77,21 +64,22 @@ def answer(
     try:
         handler = find_handler()
         uid = handler.uid
-        content = _write(handler.handle(kind, _read(message.content)))
+        content = _write(handler.handle(kind, _request(handler, kind, message)))
     except Exception as error:  # the border: an unexpected error's text may hold a record
         with suppress(Exception):  # and so may the error of a log that could not be written
             report(error)
-        content = _write(Envelope(Refusal(uid=uid, code=code_of(error)).to_bytes()))
+        content = _write(refusal(uid, error))
     return Message(content, reply_to=message)
 
 
-def code_of(error: Exception) -> AbortCode:
-    """Return the fixed word that the coordinator is told about an error."""
-    if isinstance(error, ProtocolError):
-        return error.code
-    if isinstance(error, ClientError | PrivacyError | DistillationError):
-        return AbortCode.REFUSED_LOCALLY
-    return AbortCode.INTERNAL
+def _request(handler: Handler, kind: MessageKind, message: Message) -> Envelope:
+    """Read a request; the refusal of an unreadable one is listed like any other."""
+    try:
+        return _read(message.content)
+    except Exception as error:
+        if isinstance(handler, RefusalKeeper):
+            handler.keep_refusal(kind, error)
+        raise
 
 
 def _read(content: RecordDict) -> Envelope:

@@ -8,6 +8,8 @@ plan.json        the approved plan                  plan.signature   this region
 artifacts/       teacher, student, recipe           deltas/          released deltas
 model.npz        the federation's model so far      checkpoints.json the other ledgers, as last seen
 errors.log       what went wrong                    halted.json      the steward's stop
+sent.jsonl       everything that left               checkpoint.note  this ledger, as last signed
+                                                    cosigned.note    and as last cosigned
 """
 
 import os
@@ -141,7 +143,7 @@ def open_account(folder: RegionFolder, policy: Policy, *, clock: Callable[[], in
     """Write the policy and start the ledger with the one account that it grants."""
     policy.save(folder.policy)
     with Ledger.create(folder.ledger, region=policy.region, clock=clock) as ledger:
-        ledger.open_account(policy.lineage, [policy.limit])
+        ledger.open_account(policy.lineage, policy.limits)
 
 
 def write_durably(path: Path, data: bytes) -> None:

@@ -122,7 +122,7 @@ class RegionHandler:
         if self._current is not None and asked in self._current.answers:
             return self._current.answers[asked]
         if kind is MessageKind.TRAIN_START:
-            answer: Envelope | None = self._start(request.body)
+            answer: Envelope | None = self._start(request)
         elif kind is MessageKind.TRAIN_MASKED:
             answer = self._collect(request)
         else:
@@ -133,9 +133,10 @@ class RegionHandler:
             self._current.answers[asked] = answer
         return answer
 
-    def _start(self, signed_config: bytes) -> Envelope:
+    def _start(self, request: Envelope) -> Envelope:
         """Take part in a round, or say which sums are missing; what is refused ends no other."""
-        signed = SignedConfig.from_bytes(signed_config)
+        self._history.learn(request.chunks)
+        signed = SignedConfig.from_bytes(request.body)
         if signed.config.round_ > self._chain.next_round:
             signed.verify(self._terms.registry.server_key)
             plan_hash, next_round = bytes.fromhex(self._plan.hash), self._chain.next_round
@@ -146,7 +147,7 @@ class RegionHandler:
             history=self._history,
             now=self._clock(),
         )
-        advert = one.start(signed_config)
+        advert = one.start(request.body)
         self._leave_round()
         self._current = _Current(one)
         return Envelope(advert)
@@ -216,7 +217,8 @@ class RegionHandler:
             self._chain = chain
             self._leave_round()
         receipt = Receipt(context=checked.config.context(), uid=self.uid, transcript_hash=digest)
-        return Envelope(receipt.signed_by(self._identity).to_bytes())
+        signed = receipt.signed_by(self._identity).to_bytes()
+        return Envelope(signed, (self._history.own.request(),))
 
     def _record_sum(self, checked: Checked, digest: bytes) -> None:
         """Put a sum on record, which refuses one over others than this region gave shares for."""

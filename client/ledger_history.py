@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from client.checkpoints import SeenCheckpoints, read_checkpoint, sign_checkpoint
+from client.checkpoints import SeenCheckpoints, read_checkpoint
+from client.own_checkpoints import OwnCheckpoints
 from privacy.ledger import Ledger
 from protocol.differencing import SurvivorSet
 from protocol.history import Reveal
 from protocol.identity import Identity
 from protocol.messages import Checkpoint
-from protocol.wire import UID_BYTES
+from protocol.wire import UID_BYTES, Chunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +22,24 @@ class LedgerHistory:
         uid: The region, 16 bytes.
         key: Signs the ledger's checkpoints.
         seen: The other regions' checkpoints.
+
+    Raises:
+        LedgerCorruptError: If a checkpoint in the region's folder is ahead of the ledger.
     """
 
     ledger: Ledger
     uid: bytes
     key: Identity
     seen: SeenCheckpoints
+
+    def __post_init__(self) -> None:
+        self.own.require_contained()
+
+    @property
+    def own(self) -> OwnCheckpoints:
+        """This ledger's checkpoints in the region's folder."""
+        cosigner = self.seen.registry.cosigner_key
+        return OwnCheckpoints(self.seen.folder, self.ledger, self.key, self.uid, cosigner)
 
     def has_seen(self, context: bytes) -> bool:
         """Return whether a round with this context, 32 bytes, was accepted before."""
@@ -93,8 +106,17 @@ class LedgerHistory:
         return self.ledger.root_at(statement.size) != (statement.size, statement.root)
 
     def checkpoint(self) -> bytes:
-        """Return a signed checkpoint of the ledger as it is now."""
-        return sign_checkpoint(self.ledger, self.key, self.uid)
+        """Return a signed checkpoint of the ledger as it is now; it is kept before it leaves."""
+        return self.own.sign()
+
+    def learn(self, notes: Iterable[Chunk]) -> None:
+        """Keep what the coordinator cosigned of this ledger; notes of others are not looked at.
+
+        Raises:
+            LedgerCorruptError: If it cosigned what this ledger lacks: it is an older copy.
+        """
+        for note in notes:
+            self.own.keep(bytes(note))
 
 
 def _uids(joined: str) -> tuple[bytes, ...]:

@@ -17,9 +17,10 @@ class LocalLog:
     path: Path
 
     def report(self, error: Exception) -> None:
-        """Append one error: when, which kind, what it says."""
+        """Append one error: when, which kind, what it says, and what was noted on it."""
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        text = " ".join(str(error).splitlines())  # one line an error
+        said = "; ".join((str(error), *getattr(error, "__notes__", ())))
+        text = " ".join(said.splitlines())  # one line an error
         line = f"{stamp} {type(error).__name__}: {text}\n".encode(errors="backslashreplace")
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:

@@ -17,12 +17,21 @@ from distillation.labels import LabelCache, LabelSource
 from distillation.model_files import ModelFiles, locate
 from distillation.objectives import Targets
 from distillation.recipe import Recipe
-from distillation.records import Columns, Records, check_labels, check_public_size, read_records
+from distillation.record_rules import require_per_record
+from distillation.records import (
+    Columns,
+    Records,
+    capped,
+    check_labels,
+    check_public_size,
+    read_records,
+)
 from distillation.students import MeanPoolClassifier, load_classifier
 from distillation.teacher import ClassifierTeacher, load_tokenizer
 from distillation.tokens import Tokens, tokenize
 from distillation.trained_part import TrainedPart, trained_part
-from distillation.workbench import Workbench, references, soft_labels
+from distillation.workbench import Workbench, references, soft_labels, unit_numbers
+from privacy.guarantee import Unit
 from privacy.plan import Plan
 
 
@@ -37,6 +46,7 @@ class Materials:
         teacher_files: Where it is, and its hashes.
         records: The region's records.
         tokens: Their tokens.
+        unit: What the plan protects.
     """
 
     recipe: Recipe
@@ -45,6 +55,7 @@ class Materials:
     teacher_files: ModelFiles
     records: Records
     tokens: Tokens
+    unit: Unit
 
     def workbench(self, cache: LabelCache) -> Workbench:
         """Label the records and run the frozen part of the student over them.
@@ -67,7 +78,9 @@ class Materials:
         )
         reference = references(self.records.labels, self.teacher.outcomes).unsqueeze(1)
         mask = torch.ones(log_probs.shape[:2], dtype=torch.bool)
-        return Workbench(self.part.inputs(self.tokens), Targets(log_probs, reference, mask))
+        targets = Targets(log_probs, reference, mask)
+        units = unit_numbers(self.records.units) if self.unit is Unit.PERSON else None
+        return Workbench(self.part.inputs(self.tokens), targets, units=units)
 
 
 def load_materials(
@@ -99,6 +112,7 @@ def load_materials(
             f"expected a student of kind stillroom-mean-pool, got {type(student).__name__}"
         )
     part = trained_part(student, recipe.train)
+    require_per_record(student, part.module)
     _require_hashes(
         [
             ("teacher", teacher_files.weights_sha256, plan.artifacts.teacher),
@@ -110,11 +124,12 @@ def load_materials(
     )
     teacher = load_teacher(teacher_files)
     teacher.require_room(recipe.max_tokens)
-    records = _records(folder, policy)
+    records = _records(folder, policy, plan)
     check_labels(records, teacher.outcomes)
-    check_public_size(records, policy.region, plan.region(policy.region).public_size)
+    terms = plan.region(policy.region)
+    check_public_size(records, policy.region, terms.public_size, unit=plan.unit)
     tokens = tokenize(records.texts, load_tokenizer(teacher_files), max_tokens=recipe.max_tokens)
-    return Materials(recipe, part, teacher, teacher_files, records, tokens)
+    return Materials(recipe, part, teacher, teacher_files, records, tokens, plan.unit)
 
 
 def _recipe(folder: RegionFolder) -> Recipe:
@@ -136,6 +151,23 @@ def _require_hashes(rows: Sequence[tuple[str, str, str]]) -> None:
             )
 
 
-def _records(folder: RegionFolder, policy: Policy) -> Records:
+def _records(folder: RegionFolder, policy: Policy, plan: Plan) -> Records:
     columns = Columns(text=policy.text, label=policy.label, unit=policy.unit)
-    return read_records(folder.root / policy.source, columns)
+    records = read_records(folder.root / policy.source, columns)
+    terms = plan.region(policy.region)
+    cap = terms.max_records_per_person
+    if plan.unit is Unit.RECORD and cap is None:
+        return records
+    if policy.unit is None:
+        raise ApprovalRefusedError(
+            "the plan says something about persons, but the policy names no column of persons: "
+            "set data.unit"
+        )
+    if plan.unit is Unit.PERSON:
+        return capped(records, terms.max_records_per_unit)
+    if cap is not None and len(capped(records, cap)) < len(records):
+        raise ApprovalRefusedError(
+            f"the plan declares at most {cap} records of one person, and somebody has more here: "
+            "raise max_records_per_unit in the study and make a new plan, or protect persons"
+        )
+    return records

@@ -2,8 +2,12 @@
 
 Bounds, not wishes: a plan that stays within them may be approved, anything else is refused with
 the name of the line that refused it.
+
+A budget has one limit, as four keys of ``[budget]``, or one for each unit and relation, as
+``[[budget.limits]]`` tables.
 """
 
+import re
 import tomllib
 from dataclasses import dataclass
 from decimal import Decimal
@@ -13,16 +17,17 @@ from pathlib import Path
 import tomli_w
 
 from client.errors import PolicyError
+from client.policy_limits import LIMIT_KEYS, limit_to_toml, read_limits
 from privacy.errors import InvalidBudgetError
-from privacy.guarantee import Bound, Neighbours, Unit
-from privacy.lineage import TeacherLineage
+from privacy.guarantee import Bound
+from privacy.lineage import NEVER, TeacherLineage
 from protocol.policy import LEAST_COHORT
 
 _KEYS = {
     "region": {"name"},
     "data": {"source", "text", "label", "unit"},
-    "budget": {"lineage", "unit", "neighbours", "epsilon", "delta"},
-    "teacher": {"lineages"},
+    "budget": {"lineage", "unit", "neighbours", "epsilon", "delta", "limits", "overlaps"},
+    "teacher": {"lineages", "sha256"},
     "federation": {
         "registry_sha256",
         "min_cohort",
@@ -36,10 +41,13 @@ _KEYS = {
 _OPTIONAL = {
     ("data", "label"),
     ("data", "unit"),
+    *(("budget", key) for key in (*LIMIT_KEYS, "limits", "overlaps")),
+    ("teacher", "sha256"),
     ("federation", "min_survivors"),
     ("federation", "assumed_colluders"),
     ("federation", "any_survivors"),
 }
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +62,11 @@ class Policy:
         unit: Column of the privacy unit; None: each record is one.
         lineage: Name of the data's account, the same for all its versions.
         limit: What may ever be spent on it.
+        more_limits: The same in further units and relations; a plan is charged in each.
+        lineages_merged: Other accounts of this region's ledger that hold some of the same
+            records; they and this one become one account, which owes what each owed.
         lineages: Teachers that may label the records, by where they come from.
+        teachers: Hashes of the teachers that may; None: the steward keeps no list.
         registry_sha256: Hash of the registry that this region pinned, hex.
         min_cohort: Fewest regions in a plan.
         min_survivors: Fewest regions in a sum.
@@ -71,7 +83,10 @@ class Policy:
     unit: str | None
     lineage: str
     limit: Bound
+    more_limits: tuple[Bound, ...] = ()
+    lineages_merged: tuple[str, ...] = ()
     lineages: tuple[TeacherLineage, ...]
+    teachers: tuple[str, ...] | None = None
     registry_sha256: str
     min_cohort: int
     min_survivors: int = LEAST_COHORT
@@ -99,27 +114,32 @@ class Policy:
             )
         if self.label_days < 1:
             raise PolicyError(f"retention.label_days: expected at least 1, got {self.label_days}")
-        never = {TeacherLineage.REGION_PRIVATE, TeacherLineage.UNDECLARED} & set(self.lineages)
-        if never:
-            raise PolicyError(
-                f"teacher.lineages: no policy can allow {', '.join(sorted(never))}; such a "
-                "teacher voids the guarantee of every record"
-            )
+        _check_budget(self)
+        _check_teachers(self)
+
+    @property
+    def limits(self) -> tuple[Bound, ...]:
+        """What may ever be spent, one bound for each unit and relation."""
+        return (self.limit, *self.more_limits)
 
     def save(self, path: Path) -> None:
         """Write the policy as TOML."""
         data = {"source": self.source, "text": self.text, "label": self.label, "unit": self.unit}
+        budget: dict[str, object] = {"lineage": self.lineage}
+        if self.lineages_merged:
+            budget["overlaps"] = list(self.lineages_merged)
+        if self.more_limits:
+            budget["limits"] = [limit_to_toml(limit) for limit in self.limits]
+        else:
+            budget |= limit_to_toml(self.limit)
+        teacher: dict[str, object] = {"lineages": [lineage.value for lineage in self.lineages]}
+        if self.teachers is not None:
+            teacher["sha256"] = list(self.teachers)
         tables = {
             "region": {"name": self.region},
             "data": {key: value for key, value in data.items() if value is not None},
-            "budget": {
-                "lineage": self.lineage,
-                "unit": self.limit.unit.value,
-                "neighbours": self.limit.neighbours.value,
-                "epsilon": self.limit.epsilon,
-                "delta": self.limit.delta,
-            },
-            "teacher": {"lineages": [lineage.value for lineage in self.lineages]},
+            "budget": budget,
+            "teacher": teacher,
             "federation": {
                 "registry_sha256": self.registry_sha256,
                 "min_cohort": self.min_cohort,
@@ -156,10 +176,9 @@ class Policy:
 
     @classmethod
     def _read(cls, tables: dict[str, dict[str, object]]) -> "Policy":
-        data, budget, federation = tables["data"], tables["budget"], tables["federation"]
-        lineages = tables["teacher"]["lineages"]
-        if not isinstance(lineages, list):
-            raise TypeError("teacher.lineages: expected a list")
+        data, teacher, federation = tables["data"], tables["teacher"], tables["federation"]
+        limit, *more_limits = read_limits(tables["budget"])
+        lineages = _texts(teacher["lineages"], "teacher.lineages")
         return cls(
             region=_text(tables, "region", "name"),
             source=_text(tables, "data", "source"),
@@ -167,13 +186,11 @@ class Policy:
             label=_text(tables, "data", "label") if "label" in data else None,
             unit=_text(tables, "data", "unit") if "unit" in data else None,
             lineage=_text(tables, "budget", "lineage"),
-            limit=Bound(
-                Unit(str(budget["unit"])),
-                Neighbours(str(budget["neighbours"])),
-                Decimal(str(budget["epsilon"])),
-                Decimal(str(budget["delta"])),
-            ),
+            limit=limit,
+            more_limits=tuple(more_limits),
+            lineages_merged=_texts(tables["budget"].get("overlaps", []), "budget.overlaps"),
             lineages=tuple(TeacherLineage(name) for name in lineages),
+            teachers=_texts(teacher["sha256"], "teacher.sha256") if "sha256" in teacher else None,
             registry_sha256=_text(tables, "federation", "registry_sha256"),
             min_cohort=int(str(federation["min_cohort"])),
             min_survivors=int(str(federation.get("min_survivors", LEAST_COHORT))),
@@ -182,6 +199,46 @@ class Policy:
             any_survivors=_flag(federation.get("any_survivors", False)),
             label_days=int(str(tables["retention"]["label_days"])),
         )
+
+
+def _check_budget(policy: Policy) -> None:
+    relations = [limit.relation for limit in policy.limits]
+    twice = sorted(
+        {f"{unit}, {how}" for unit, how in relations if relations.count((unit, how)) > 1}
+    )
+    if twice:
+        raise PolicyError(
+            f"budget.limits: expected one limit for each unit and relation, got several for "
+            f"{'; '.join(twice)}: keep the smallest"
+        )
+    if policy.lineage in policy.lineages_merged or len(set(policy.lineages_merged)) < len(
+        policy.lineages_merged
+    ):
+        raise PolicyError(
+            "budget.overlaps: expected names of other accounts, each once, got "
+            f"{', '.join(policy.lineages_merged)} for the account {policy.lineage}"
+        )
+
+
+def _check_teachers(policy: Policy) -> None:
+    never = NEVER & set(policy.lineages)
+    if never:
+        raise PolicyError(
+            f"teacher.lineages: no policy can allow {', '.join(sorted(never))}; such a "
+            "teacher voids the guarantee of every record"
+        )
+    wrong = [teacher for teacher in policy.teachers or () if not _SHA256.fullmatch(teacher)]
+    if wrong:
+        raise PolicyError(
+            "teacher.sha256: expected 64 hexadecimal digits in lower case, got "
+            f"{wrong[0][:70]!r}: take the hash from the plan's artifacts.teacher"
+        )
+
+
+def _texts(value: object, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+        raise TypeError(f"{where}: expected a list of texts")
+    return tuple(value)
 
 
 def _text(tables: dict[str, dict[str, object]], table: str, key: str) -> str:

@@ -1,11 +1,13 @@
-"""A region ready to serve: ledger open, plan approved, records labelled, handler waiting."""
+"""A region ready to serve: ledger open, plan approved, trainer tested, records labelled."""
 
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from client.approval import approved_plan, pinned_registry
 from client.checkpoints import SeenCheckpoints
+from client.conformance import require_conformance
 from client.folder import RegionFolder
 from client.handler import RegionHandler
 from client.ledger_history import LedgerHistory
@@ -56,15 +58,21 @@ def open_region(
     Raises:
         NotApprovedError: If no plan was approved here.
         ApprovalRefusedError: If the registry is not the pinned one.
+        ConformanceError: If the trainer does not protect records as the plan promises; no record
+            was labelled or used.
         ClientError: If the folder, an artifact or the records are not what was approved.
         LedgerError: If the ledger cannot be opened.
     """
     policy = Policy.load(folder.policy)
     registry = pinned_registry(folder, policy)
     ledger = Ledger.open(folder.ledger, clock=clock)
-    plan = approved_plan(folder, ledger)
-    ready = materials or load_materials(folder, policy, plan)
-    bench = _labelled(folder, policy, ready, clock)
+    with ExitStack() as undo:
+        undo.callback(ledger.close)  # a region that does not open leaves its ledger to others
+        plan = approved_plan(folder, ledger)
+        ready = materials or load_materials(folder, policy, plan)
+        require_conformance(ready, plan, policy.region, ledger)
+        bench = _labelled(folder, policy, ready, clock)
+        undo.pop_all()
     training = LocalTraining(folder, policy.region, plan, ledger, ready, bench, on_step)
     handler = RegionHandler(
         folder=folder,

@@ -18,8 +18,8 @@ from distillation.model_files import ModelFiles
 from distillation.objectives import Objective
 from distillation.recipe import Recipe
 from distillation.study import Study
-from privacy.guarantee import Neighbours
-from privacy.lineage import Declaration, TeacherLineage
+from privacy.guarantee import Neighbours, Unit
+from privacy.lineage import Declaration
 from privacy.noise import noise_scale
 from privacy.plan import TRAIN, Artifacts, OptimizerName, OptimizerTerms, Plan, SumTerms
 
@@ -68,8 +68,7 @@ def recipe_of(study: Study) -> Recipe:
 
 def declaration_of(study: Study) -> Declaration:
     """Return what the study says about its teacher."""
-    lineage = study.teacher.lineage or TeacherLineage.UNDECLARED
-    return Declaration(lineage, study.teacher.population)
+    return study.teacher.declaration
 
 
 def make_plan(study: Study, artifacts: PlannedArtifacts) -> Plan:
@@ -96,6 +95,7 @@ def make_plan(study: Study, artifacts: PlannedArtifacts) -> Plan:
         max_records_per_unit={
             name: region.max_records_per_unit for name, region in study.regions.items()
         },
+        max_records_per_person=_declared_caps(study),
         sum_terms=_sum_terms(study, Decimal(1)),
         optimizer=OptimizerTerms(
             name=OptimizerName.SGD,
@@ -144,6 +144,18 @@ def source_sha256(packages: Mapping[str, Path]) -> str:
             total.update(hashlib.sha256(place.encode()).digest())
             total.update(hashlib.sha256(file.read_bytes()).digest())
     return total.hexdigest()
+
+
+def _declared_caps(study: Study) -> dict[str, int]:
+    """Return the caps on a person's records that a study of records declares.
+
+    One is the key's default and so no declaration: taken for one, a study that says nothing
+    about persons would promise them something.
+    """
+    if study.privacy.unit is Unit.PERSON:
+        return {}
+    caps = {name: region.max_records_per_unit for name, region in study.regions.items()}
+    return {name: cap for name, cap in caps.items() if cap > 1}
 
 
 def _sum_terms(study: Study, value_range: Decimal) -> SumTerms:

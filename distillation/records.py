@@ -4,7 +4,8 @@ The same code reads a region's private file and a study's public ones. A row num
 counts data rows from 1, without a header. Nothing is repaired: a row without text is refused.
 """
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from privacy.guarantee import Unit
 
 _LEAST_FILLED = 0.5
 """A region with fewer units than this share of its public size is refused at approval."""
+
+_CAP_LABEL = b"stillroom/unit-cap/v1"
 
 _MOST_SHOWN = 20
 """Names of columns or classes that a message lists."""
@@ -95,6 +98,51 @@ def read_records(path: Path, columns: Columns) -> Records:
         units=_required(raw, columns.unit, ids, path.name),
         regions=_required(raw, columns.region, ("",) * raw.rows, path.name),
     )
+
+
+def rows_within_cap(records: Records, most: int) -> list[int]:
+    """Return the places of at most ``most`` records of each unit, in the order of the file.
+
+    Guarantees: which of a unit's records stay depends on that unit's records alone, so that one
+    unit more or less changes nobody else's. An id would not do: it is a place in the file, which
+    moves when another unit's rows are removed. So the records with the smallest hashes of what
+    they say stay; of records that say the same, any.
+
+    Args:
+        records: The region's.
+        most: The plan's cap, >= 1.
+
+    Raises:
+        RecordsError: If the cap is below 1.
+    """
+    if most < 1:
+        raise RecordsError(f"expected a cap of at least 1 record a unit, got {most}")
+    rows: dict[str, list[int]] = {}
+    for row, unit in enumerate(records.units):
+        rows.setdefault(unit, []).append(row)
+    keep = [row for own in rows.values() for row in sorted(own, key=_order(records))[:most]]
+    return sorted(keep)
+
+
+def capped(records: Records, most: int) -> Records:
+    """Return the records at `rows_within_cap`.
+
+    Raises:
+        RecordsError: As `rows_within_cap`.
+    """
+    return records.subset(rows_within_cap(records, most))
+
+
+def _order(records: Records) -> Callable[[int], bytes]:
+    """Return the sort key of a row: a hash of its text and label."""
+
+    def key(row: int) -> bytes:
+        text, label = records.texts[row].encode(), records.labels[row]
+        head = len(text).to_bytes(8, "big")
+        tail = b"\0" if label is None else b"\1" + label.encode()
+        return hashlib.sha256(_CAP_LABEL + head + text + tail).digest()
+
+    return key
 
 
 def check_labels(records: Records, classes: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from distillation.errors import StudyError
+from distillation.record_rules import refuse_by_name
 from distillation.study_file import read_table, read_toml, refuse_unknown, toml_name, write_toml
 from distillation.study_tables import (
     OPTIONAL_TABLES,
@@ -27,9 +28,10 @@ from distillation.study_tables import (
     RegionTable,
     StudentTable,
     StudyTable,
-    TeacherTable,
     WarmUpTable,
 )
+from distillation.teacher_table import TeacherTable
+from privacy.guarantee import Unit
 
 __all__ = [
     "BaselinesTable",
@@ -80,6 +82,7 @@ class Study:
 
     def __post_init__(self) -> None:
         _check_data(self)
+        _check_unit(self)
         _check_teacher(self)
         _check_regions(self)
 
@@ -100,6 +103,7 @@ class Study:
 
     @classmethod
     def _read(cls, found: Mapping[str, object], base: Path) -> Self:
+        refuse_by_name(found)
         tops = dict.fromkeys(name.partition(".")[0] for name in TABLES)
         refuse_unknown(dict(found), tops, "the study", thing="table")
         data, regions = _tables(found, "data"), _tables(found, "regions")
@@ -177,6 +181,14 @@ def _check_data(study: Study) -> None:
         raise StudyError(
             "[objective] label: expected private data with labels, got no data.private.label: "
             "name that column, or set this weight to 0"
+        )
+
+
+def _check_unit(study: Study) -> None:
+    if study.privacy.unit is Unit.PERSON and study.private.unit is None:
+        raise StudyError(
+            "[privacy] unit: persons can be protected only where the data say whose a record is: "
+            "name that column in data.private.unit"
         )
 
 

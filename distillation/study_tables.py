@@ -4,7 +4,6 @@ docs/study.md shows these declarations; a test keeps the two equal. What needs m
 is checked in `distillation.study`.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -13,8 +12,8 @@ from pathlib import PurePath
 
 from distillation.kinds import Task, Train
 from distillation.study_file import Bounds, check_bounds, key
+from distillation.teacher_table import TeacherTable
 from privacy.guarantee import Unit
-from privacy.lineage import TeacherLineage
 
 DATA_SUFFIXES = (".csv", ".jsonl", ".parquet")
 
@@ -24,8 +23,6 @@ _NOT_NEGATIVE = Bounds(least=0)
 _POSITIVE = Bounds(above=0)
 _SHARE = Bounds(least=0, most=1)
 _MOMENTUM = Bounds(least=0, below=1)
-_COMMIT = re.compile(r"[0-9a-f]{40}")
-_PACKAGE = re.compile(r"package:[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,67 +83,6 @@ class DataTable:
             raise ValueError("expected names of columns, got an empty one: name it or leave it out")
         if len(set(named)) < len(named):
             raise ValueError("expected a column for one purpose, got one for two: name another")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TeacherTable:
-    """Who labels the records, inside each region."""
-
-    model: str = key(
-        "`package:NAME`, a folder relative to the study file, or a hub id with `revision`."
-    )
-    revision: str | None = key(
-        "The commit of a hub id, 40 characters; needed for one, and only there.", default=None
-    )
-    lineage: TeacherLineage | None = key(
-        "What the teacher was trained on. Needed, and never guessed: the guarantee rests on it. "
-        "Plans accept `public` and `external-private` in this version and refuse the others.",
-        default=None,
-    )
-    population: str = key(
-        "Whom its training data describe; needed unless the lineage is `public`. The report says "
-        "that they are not covered.",
-        default="",
-    )
-    max_tokens: int = key(
-        "Longest text, in tokens; longer ones are refused.",
-        default=64,
-        bounds=Bounds(least=8, most=512),
-    )
-
-    def __post_init__(self) -> None:
-        check_bounds(self)
-        self._check_model()
-        self._check_lineage()
-
-    def _check_model(self) -> None:
-        is_package = self.model.startswith("package:")
-        if not self.model.strip() or (is_package and not _PACKAGE.fullmatch(self.model)):
-            raise ValueError(
-                f"model: expected package:NAME, a folder or a hub id, got '{self.model[:80]}'"
-            )
-        if self.revision is None:
-            return
-        if is_package:
-            raise ValueError("revision: a package is pinned by its hash: remove this key")
-        if not _COMMIT.fullmatch(self.revision):
-            raise ValueError(
-                "revision: expected the 40 characters of a commit, in lower case, got "
-                f"'{self.revision[:80]}': a branch or tag can change its meaning"
-            )
-
-    def _check_lineage(self) -> None:
-        if self.lineage is None:
-            choices = ", ".join(c for c in TeacherLineage if c is not TeacherLineage.UNDECLARED)
-            raise ValueError(
-                f"needs the key 'lineage', one of {choices}: what the teacher was trained on "
-                "decides whether the guarantee holds at all"
-            )
-        if self.lineage is not TeacherLineage.PUBLIC and not self.population.strip():
-            raise ValueError(
-                f"population: a teacher of lineage {self.lineage} needs the people named whom its "
-                "training data describe; the report says that they are not covered: name them"
-            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +154,11 @@ class PrivacyTable:
         "δ of the same; at most 1 over the public size of every region.",
         bounds=Bounds(above=0, below=1),
     )
-    unit: Unit = key("What is protected. `person` comes in a later version.", default=Unit.RECORD)
+    unit: Unit = key(
+        "What is protected: each `record`, or each `person`: all records that share the value of "
+        "`data.private.unit`, up to the region's `max_records_per_unit`, count as one.",
+        default=Unit.RECORD,
+    )
     clip_norm: Decimal = key(
         "C, the largest norm of one unit's gradient; the noise multiplier follows from ε, δ and "
         "the schedule.",
@@ -228,11 +168,6 @@ class PrivacyTable:
 
     def __post_init__(self) -> None:
         check_bounds(self)
-        if self.unit is not Unit.RECORD:
-            raise ValueError(
-                "unit: persons as the privacy unit come in a later version: say 'record', and the "
-                "report says that a person with several records is not covered as one"
-            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,7 +239,9 @@ class RegionTable:
         bounds=_AT_LEAST_ONE,
     )
     max_records_per_unit: int = key(
-        "Cap on the records of one person; of no effect while the unit is `record`.",
+        "Cap on the records of one person. Where persons are the unit, a person's further records "
+        "are left out; where records are, more than 1 declares the cap, by which a person's ε is "
+        "told, and a region with more refuses the plan.",
         default=1,
         bounds=_AT_LEAST_ONE,
     )

@@ -6,7 +6,7 @@ rounds, ledgers or the network: it is given weights and terms and returns a delt
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -30,17 +30,25 @@ class Workbench:
     Attributes:
         inputs: What the trained part sees.
         targets: What the objective compares with.
+        units: The number of each record's person, (n,), from 0; None: each record is a unit.
     """
 
     inputs: FrozenInputs
     targets: Targets
+    units: Tensor | None = field(default=None, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.inputs)
 
+    @property
+    def unit_count(self) -> int:
+        """Number of privacy units: what a public size bounds."""
+        return len(self) if self.units is None else len(self.units.unique())
+
     def subset(self, rows: Tensor) -> "Workbench":
         """Return the bench with these records only."""
-        return Workbench(self.inputs[rows], self.targets[rows])
+        units = None if self.units is None else self.units[rows].unique(return_inverse=True)[1]
+        return Workbench(self.inputs[rows], self.targets[rows], units=units)
 
     def losses(self, part: TrainedPart, module: nn.Module, rows: Tensor, recipe: Recipe) -> Tensor:
         """Return one loss a record, (B,)."""
@@ -76,6 +84,7 @@ class Workbench:
             terms=terms,
             optimizer=recipe.optimizer,
             stream=stream,
+            units=self.units,
         )
         return part.layout.flatten({part.full_name(name): v for name, v in change.items()})
 
@@ -103,6 +112,13 @@ def soft_labels(
         for place, row in enumerate(missing):
             found[row] = answers[place]
     return torch.stack([label for label in found if label is not None])
+
+
+def unit_numbers(units: Sequence[str]) -> Tensor:
+    """Return the number of each record's unit, (n,), from 0 in the order of appearance."""
+    numbers: dict[str, int] = {}
+    found = [numbers.setdefault(unit, len(numbers)) for unit in units]
+    return torch.tensor(found, dtype=torch.int64)
 
 
 def references(labels: Sequence[str | None], outcomes: Sequence[str]) -> Tensor:

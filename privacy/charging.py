@@ -1,27 +1,23 @@
 """What a plan is charged, and the ledger entry that charges it.
 
 A steward's account limits ε and δ in one or more units and relations; a plan is charged in each
-of them. A record-level plan says nothing about persons, so it cannot be approved where persons
-are limited; a person-level plan covers each record, since a record belongs to one person.
+of them. A person-level plan covers each record, since a record belongs to one person. A
+record-level plan says something about persons only where it declares how many records one person
+has at most; without that it cannot be approved where persons are limited.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from decimal import Decimal
-from fractions import Fraction
 
-from privacy.accountant import INTERVAL, PldAccountant, RdpAccountant, round_down
-from privacy.errors import PlanRefusedError, UnsupportedEventError
-from privacy.events import Composed, Event
-from privacy.guarantee import GRID, NOTHING, Bound, Guarantee, Neighbours, Unit, round_up
+from privacy.accounting_check import CrossCheck, cross_check, price
+from privacy.errors import PlanRefusedError
+from privacy.events import Composed, Event, for_persons
+from privacy.guarantee import NOTHING, Bound, Guarantee, Neighbours, Unit
 from privacy.ledger_entries import Approval
 from privacy.lineage import admit
 from privacy.plan import Plan
-
-AGREEMENT = 0.01
-_RENYI_SLACK = 1e-6
 
 
 def charge(
@@ -48,28 +44,69 @@ def charge(
         UnsupportedEventError: If the accountants do not agree about it.
     """
     unit, neighbours = unit or plan.unit, neighbours or plan.neighbours
-    if unit is Unit.PERSON and plan.unit is Unit.RECORD:
+    event = charged_event(plan, region, unit=unit)
+    epsilon = charged_epsilon(event, delta=plan.delta, neighbours=neighbours)
+    return _total(plan, region, epsilon, unit=unit, neighbours=neighbours)
+
+
+def charged_event(plan: Plan, region: str, *, unit: Unit) -> Event:
+    """Return all that the plan may ever release about one region, as one unit sees it.
+
+    Raises:
+        PlanRefusedError: If the region is not in the plan, or nothing can be said in this unit.
+    """
+    terms = plan.region(region)
+    event = Composed(tuple(part.event for part in terms.components))
+    if unit is Unit.RECORD or plan.unit is Unit.PERSON:
+        return event
+    if terms.max_records_per_person is None:
         raise PlanRefusedError(
             "the account limits what one person may lose, and a plan whose unit is the record "
-            "says nothing about persons; make the plan with unit = person"
+            "says nothing about persons; make the plan with unit = person, or let it declare the "
+            f"most records that one person has in {region}"
         )
-    event = Composed(tuple(part.event for part in plan.region(region).components))
-    epsilon = charged_epsilon(event, delta=plan.delta, neighbours=neighbours)
-    if neighbours is plan.neighbours and epsilon > plan.epsilon:
-        raise PlanRefusedError(
-            f"the plan promises {plan.promise}, and its steps in {region} cost ε = {epsilon}; "
-            "raise the promise or the noise multiplier"
-        )
-    steps = Guarantee(epsilon, plan.delta)
-    return steps + _surcharge(plan, unit=unit, neighbours=neighbours)
+    return for_persons(event, records=terms.max_records_per_person)
+
+
+def admission_check(
+    plan: Plan, region: str, *, unit: Unit | None = None, neighbours: Neighbours | None = None
+) -> CrossCheck:
+    """Return what every accountant says of the plan's steps in one region, for whoever admits it.
+
+    Args:
+        plan: The plan.
+        region: One of its cohort.
+        unit: The privacy unit; the plan's own if left out.
+        neighbours: The relation; the plan's own if left out.
+
+    Raises:
+        PlanRefusedError: As ``charge``.
+        UnsupportedEventError: If the accountants do not agree about it.
+    """
+    event = charged_event(plan, region, unit=unit or plan.unit)
+    return cross_check(event, delta=plan.delta, neighbours=neighbours or plan.neighbours)
 
 
 def approve(
-    plan: Plan, *, region: str, lineage: str, limits: Sequence[Bound], approved_by: str
+    plan: Plan,
+    *,
+    region: str,
+    lineage: str,
+    limits: Sequence[Bound],
+    approved_by: str,
+    plans_on_record: Collection[str] = (),
 ) -> Approval:
     """Return the entry that admits ``plan`` against an account with these ``limits``.
 
     Guarantees: every limit is charged with a bound on all that the plan may ever release.
+
+    Args:
+        plan: The plan.
+        region: One of its cohort.
+        lineage: The account that pays.
+        limits: Its limits.
+        approved_by: Who read the plan.
+        plans_on_record: Hashes of the plans that the account paid for already.
 
     Raises:
         LineageRefusedError: If the teacher may depend on the region's records.
@@ -77,7 +114,7 @@ def approve(
             limit in the plan's unit and relation, or a limit cannot be charged.
         UnsupportedEventError: If the accountants do not agree about it.
     """
-    admit(plan.teacher)
+    admit(plan.teacher, plans_on_record=plans_on_record)
     if not approved_by.strip():
         raise PlanRefusedError("expected the name of who approves the plan, got an empty one")
     if plan.promise.relation not in {limit.relation for limit in limits}:
@@ -85,10 +122,13 @@ def approve(
             f"the plan promises {plan.unit}, {plan.neighbours}, in which the account {lineage!r} "
             "has no limit; open an account with one"
         )
+    terms = plan.region(region)
     return Approval(
         plan=plan.hash,
         lineage=lineage,
-        components={part.name: part.event for part in plan.region(region).components},
+        unit=plan.unit,
+        max_records_per_person=terms.max_records_per_person,
+        components={part.name: part.event for part in terms.components},
         charges=tuple(
             _charged(plan, region, unit=limit.unit, neighbours=limit.neighbours) for limit in limits
         ),
@@ -97,8 +137,24 @@ def approve(
 
 
 def _charged(plan: Plan, region: str, *, unit: Unit, neighbours: Neighbours) -> Bound:
-    cost = charge(plan, region, unit=unit, neighbours=neighbours)
+    epsilon = admission_check(plan, region, unit=unit, neighbours=neighbours).charged
+    cost = _total(plan, region, epsilon, unit=unit, neighbours=neighbours)
     return Bound(unit, neighbours, cost.epsilon, cost.delta)
+
+
+def _total(
+    plan: Plan, region: str, epsilon: Decimal, *, unit: Unit, neighbours: Neighbours
+) -> Guarantee:
+    """Hold the steps' ε against the promise and add the teacher's part."""
+    # A record-level promise is none to persons; each other unit is covered by it.
+    promised = neighbours is plan.neighbours and (unit is plan.unit or unit is Unit.RECORD)
+    if promised and epsilon > plan.epsilon:
+        raise PlanRefusedError(
+            f"the plan promises {plan.promise}, and its steps in {region} cost ε = {epsilon}; "
+            "raise the promise or the noise multiplier"
+        )
+    steps = Guarantee(epsilon, plan.delta)
+    return steps + _surcharge(plan, unit=unit, neighbours=neighbours)
 
 
 def _surcharge(plan: Plan, *, unit: Unit, neighbours: Neighbours) -> Guarantee:
@@ -117,43 +173,10 @@ def _surcharge(plan: Plan, *, unit: Unit, neighbours: Neighbours) -> Guarantee:
 def charged_epsilon(event: Event, *, delta: Decimal, neighbours: Neighbours) -> Decimal:
     """Return the ε that ``event`` is charged, rounded up to 0.001 and at least that.
 
-    No single computation is trusted. For add-or-remove-one the PLD must not exceed the Rényi
-    bound; where its grid is too coarse for that, a finer one is used and the smaller bound
-    charged, which is valid because both are. For replace-one, which the Rényi accountant does
-    not cover, two grids must agree within 0.01.
+    Needs no Opacus, so that an auditor can ask it too; ``admission_check`` has a third opinion.
 
     Raises:
         UnsupportedEventError: If the computations do not agree, or no finite ε exists.
         InvalidBudgetError: If ``delta`` is not in (0, 1).
     """
-    tail = round_down(Fraction(delta))
-    if neighbours is Neighbours.ADD_OR_REMOVE_ONE:
-        bound = _below_renyi(event, tail)
-    else:
-        bound = _agreed(event, neighbours, tail)
-    if not math.isfinite(bound):
-        raise UnsupportedEventError(
-            f"no finite ε at δ = {delta} for this event; use more noise or fewer steps"
-        )
-    return max(round_up(bound), GRID)  # no release is free, whatever its bound at this δ
-
-
-def _below_renyi(event: Event, delta: float) -> float:
-    bound = PldAccountant().epsilon(event, delta)
-    check = RdpAccountant().epsilon(event, delta)
-    if bound > check + _RENYI_SLACK:
-        bound = min(check, PldAccountant(interval=INTERVAL / 4).epsilon(event, delta))
-    return bound
-
-
-def _agreed(event: Event, neighbours: Neighbours, delta: float) -> float:
-    coarse = PldAccountant(neighbours).epsilon(event, delta)
-    for halvings in (1, 2):
-        fine = PldAccountant(neighbours, interval=INTERVAL / 2**halvings).epsilon(event, delta)
-        if abs(coarse - fine) <= AGREEMENT:
-            return fine
-        coarse = fine
-    raise UnsupportedEventError(
-        f"expected ε on two grids to agree within {AGREEMENT}, it does not ({neighbours}); "
-        "use fewer steps, or limit the account in another relation"
-    )
+    return price(event, delta=delta, neighbours=neighbours).charged

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ from privacy.file_system import require_local
 VERSION = 1
 APPLICATION_ID = 0x53524C31  # "SRL1"
 BUSY_TIMEOUT_S = 30.0
+_POLL_S = 0.001
 
 _SCHEMA = """
 BEGIN IMMEDIATE;
@@ -68,6 +70,7 @@ class LedgerFile:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
+        self._opened = _identity(path)
 
     @classmethod
     def create(cls, path: Path) -> LedgerFile:
@@ -120,13 +123,36 @@ class LedgerFile:
     def writing(self) -> Iterator[None]:
         """Hold the write lock, across processes; leave without ``append`` to change nothing."""
         with _explained(self._path):
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._lock()
         try:
             yield
         finally:
             if self._connection.in_transaction:
                 with _explained(self._path):
                     self._connection.execute("ROLLBACK")
+
+    def _lock(self) -> None:
+        """Take the write lock as soon as it is free, for at most ``BUSY_TIMEOUT_S``.
+
+        SQLite's own waiting backs off to 100 ms, which leaves a lock that is held for a few ms idle
+        most of the time, and those who waited long behind those who just came.
+        """
+        until = time.monotonic() + BUSY_TIMEOUT_S
+        self._connection.execute("PRAGMA busy_timeout = 0")
+        try:
+            while not self._began(until):
+                time.sleep(_POLL_S)
+        finally:
+            self._connection.execute(f"PRAGMA busy_timeout = {round(1000 * BUSY_TIMEOUT_S)}")
+
+    def _began(self, until: float) -> bool:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in _BUSY or time.monotonic() >= until:
+                raise
+            return False
+        return True
 
     def append(self, seq: int, body: bytes) -> None:
         """Write one body and commit; it is on the disk when this returns.
@@ -146,6 +172,20 @@ class LedgerFile:
                 "SELECT body FROM entry WHERE seq >= ? ORDER BY seq", (start,)
             ).fetchall()
         return [row[0] for row in rows]
+
+    def require_same_file(self) -> None:
+        """Check that the path still leads to the file that was opened.
+
+        SQLite goes on in a file that was renamed or deleted; what it writes there is lost.
+
+        Raises:
+            LedgerCorruptError: If there is another file, or none.
+        """
+        if _identity(self._path) != self._opened:
+            raise LedgerCorruptError(
+                f"expected {self._path} to be the file that was opened, got another or none; the "
+                "file was replaced while it was open: stop, and compare the copies"
+            )
 
     def close(self) -> None:
         """Close the connection; closing twice is fine."""
@@ -168,6 +208,15 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another one of the same name, or None if there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _sync_directory(directory: Path) -> None:

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from privacy.errors import MalformedDocumentError
 from privacy.tree import HASH_BYTES
 
-_ED25519 = b"\x01"
+ED25519 = b"\x01"
 _DASH = "\N{EM DASH} "
-_MAX_BYTES = 1024
+MAX_NOTE_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Checkpoint:
 
     def to_text(self) -> str:
         """Return the three lines, each ended."""
-        return f"{self.origin}\n{self.size}\n{_base64(self.root)}\n"
+        return f"{self.origin}\n{self.size}\n{to_base64(self.root)}\n"
 
     @classmethod
     def from_text(cls, text: str) -> Self:
@@ -60,15 +60,34 @@ class Checkpoint:
         lines = text.split("\n")
         if len(lines) != 4 or lines[3] or not lines[1].isascii() or not lines[1].isdigit():
             raise MalformedDocumentError("expected origin, size and root, one a line")
-        checkpoint = cls(lines[0], int(lines[1]), _from_base64(lines[2]))
+        checkpoint = cls(lines[0], int(lines[1]), from_base64(lines[2]))
         if checkpoint.to_text() != text:
             raise MalformedDocumentError("expected the one spelling of size and root")
         return checkpoint
 
 
-def key_id(name: str, public_key: bytes) -> bytes:
+@dataclass(frozen=True, slots=True)
+class NoteSignature:
+    """One signature line of a note.
+
+    Attributes:
+        name: Who says that it signed.
+        key_id: Which of its keys, 4 bytes.
+        signature: The rest, by the key's algorithm.
+    """
+
+    name: str
+    key_id: bytes
+    signature: bytes
+
+    def to_line(self) -> str:
+        """Return the line, ended."""
+        return f"{_DASH}{self.name} {to_base64(self.key_id + self.signature)}\n"
+
+
+def key_id(name: str, public_key: bytes, *, algorithm: bytes = ED25519) -> bytes:
     """Return the four bytes that a signature line names a key by."""
-    return hashlib.sha256(name.encode() + b"\n" + _ED25519 + public_key).digest()[:4]
+    return hashlib.sha256(name.encode() + b"\n" + algorithm + public_key).digest()[:4]
 
 
 def sign_note(text: str, *, name: str, key: Ed25519PrivateKey) -> bytes:
@@ -84,8 +103,10 @@ def sign_note(text: str, *, name: str, key: Ed25519PrivateKey) -> bytes:
     """
     if not text.endswith("\n"):
         raise MalformedDocumentError("expected a text of whole lines")
-    signed = key_id(name, key.public_key().public_bytes_raw()) + key.sign(text.encode())
-    return f"{text}\n{_DASH}{name} {_base64(signed)}\n".encode()
+    line = NoteSignature(
+        name, key_id(name, key.public_key().public_bytes_raw()), key.sign(text.encode())
+    ).to_line()
+    return f"{text}\n{line}".encode()
 
 
 def open_note(note: bytes, *, name: str, public_key: bytes) -> str:
@@ -99,25 +120,41 @@ def open_note(note: bytes, *, name: str, public_key: bytes) -> str:
     Raises:
         MalformedDocumentError: If it is no note, or has no good signature of this key.
     """
-    try:
-        text, gap, signatures = note[: _MAX_BYTES + 1].decode().rpartition("\n\n")
-    except UnicodeDecodeError as error:
-        raise MalformedDocumentError("expected a note in UTF-8") from error
-    if len(note) > _MAX_BYTES or not gap or not signatures.endswith("\n"):
-        raise MalformedDocumentError("expected a text, an empty line and signatures")
-    text += "\n"
+    text, signatures = read_note(note)
     wanted = key_id(name, public_key)
-    for line in signatures[:-1].split("\n"):
-        signer, _, encoded = line.removeprefix(_DASH).partition(" ")
-        if not line.startswith(_DASH) or signer != name:
-            continue
-        signed = _from_base64(encoded)
-        if signed[:4] == wanted and _verifies(public_key, signed[4:], text.encode()):
+    for line in signatures:
+        if (line.name, line.key_id) == (name, wanted) and verifies(
+            public_key, line.signature, text.encode()
+        ):
             return text
     raise MalformedDocumentError(f"expected a good signature of {name} below the note")
 
 
-def _verifies(public_key: bytes, signature: bytes, message: bytes) -> bool:
+def read_note(note: bytes) -> tuple[str, tuple[NoteSignature, ...]]:
+    """Return a note's text and the signatures below it; none of them is checked.
+
+    Lines that are no signature lines are left out.
+
+    Raises:
+        MalformedDocumentError: If it is no note.
+    """
+    try:
+        text, gap, below = note[: MAX_NOTE_BYTES + 1].decode().rpartition("\n\n")
+    except UnicodeDecodeError as error:
+        raise MalformedDocumentError("expected a note in UTF-8") from error
+    if len(note) > MAX_NOTE_BYTES or not gap or not below.endswith("\n"):
+        raise MalformedDocumentError("expected a text, an empty line and signatures")
+    signatures = []
+    for line in below[:-1].split("\n"):
+        name, _, encoded = line.removeprefix(_DASH).partition(" ")
+        if line.startswith(_DASH):
+            signed = from_base64(encoded)
+            signatures.append(NoteSignature(name, signed[:4], signed[4:]))
+    return text + "\n", tuple(signatures)
+
+
+def verifies(public_key: bytes, signature: bytes, message: bytes) -> bool:
+    """Return whether an Ed25519 key made this signature over this message."""
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
     except (InvalidSignature, ValueError):
@@ -125,11 +162,17 @@ def _verifies(public_key: bytes, signature: bytes, message: bytes) -> bool:
     return True
 
 
-def _base64(data: bytes) -> str:
+def to_base64(data: bytes) -> str:
+    """Return the one spelling of these bytes in a note."""
     return base64.b64encode(data).decode()
 
 
-def _from_base64(text: str) -> bytes:
+def from_base64(text: str) -> bytes:
+    """Read base64; the caller checks that the spelling is the one above.
+
+    Raises:
+        MalformedDocumentError: If it is none.
+    """
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:

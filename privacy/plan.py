@@ -11,21 +11,22 @@ slack pays for it, inside the promised ε.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import Self
 
-from privacy.accountant import solve_noise_multiplier
 from privacy.canonical import Json, dumps, loads
-from privacy.errors import InvalidBudgetError, MalformedDocumentError, PlanRefusedError
+from privacy.errors import MalformedDocumentError, PlanRefusedError
 from privacy.fields import Fields, decimal_text
-from privacy.guarantee import GRID, Bound, Neighbours, Unit
+from privacy.guarantee import Bound, Neighbours, Unit
 from privacy.lineage import Declaration
+from privacy.plan_builder import TRAIN, DeclaredRelease, slack_rounds, solve_components
+from privacy.plan_checks import check_components, check_promise, check_regions, check_schedule
+from privacy.plan_components import Component, ComponentKind
 from privacy.plan_terms import (
     Artifacts,
-    Component,
     OptimizerName,
     OptimizerTerms,
     RegionTerms,
@@ -37,6 +38,8 @@ __all__ = [
     "TRAIN",
     "Artifacts",
     "Component",
+    "ComponentKind",
+    "DeclaredRelease",
     "OptimizerName",
     "OptimizerTerms",
     "Plan",
@@ -45,8 +48,7 @@ __all__ = [
     "slack_rounds",
 ]
 
-FORMAT = "stillroom-plan/1"
-TRAIN = "train"
+FORMAT = "stillroom-plan/2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +89,10 @@ class Plan:
 
     def __post_init__(self) -> None:
         require_positive("the clip norm", self.clip_norm)
-        _check_regions(self)
-        _check_promise(self)
-        _check_schedule(self)
+        check_regions(self)
+        check_components(self)
+        check_promise(self)
+        check_schedule(self)
 
     @classmethod
     def create(
@@ -111,8 +114,13 @@ class Plan:
         optimizer: OptimizerTerms,
         artifacts: Artifacts,
         teacher: Declaration,
+        runs: int = 1,
+        releases: Sequence[DeclaredRelease] = (),
+        max_records_per_person: Mapping[str, int] | None = None,
     ) -> Self:
-        """Make a plan with one component, ``train``, and solve its noise multiplier.
+        """Make a plan and solve the noise multiplier of its training.
+
+        Guarantees: all components of a region together keep the promise.
 
         Args:
             study: Its name.
@@ -131,6 +139,9 @@ class Plan:
             optimizer: What becomes of the sum.
             artifacts: What travels beside the plan.
             teacher: Where the teacher comes from.
+            runs: Training runs of a declared sweep: ``train``, ``train-2``, ….
+            releases: Scalars and counts that are released beside the training.
+            max_records_per_person: Where the unit is the record: declared caps, by region.
 
         Raises:
             PlanRefusedError: If the plan contradicts itself.
@@ -138,22 +149,23 @@ class Plan:
             UnsupportedEventError: If a rate or a number of steps is out of range.
         """
         slack = slack_rounds(rounds)
-        steps = (rounds + slack) * local_steps
-        noise_multiplier = solve_noise_multiplier(
+        components = solve_components(
             epsilon=epsilon,
             delta=delta,
-            sample_rate=sample_rate,
-            steps=steps,
             neighbours=neighbours,
+            sample_rate=sample_rate,
+            steps=(rounds + slack) * local_steps,
+            runs=runs,
+            releases=releases,
         )
-        train = Component(TRAIN, noise_multiplier, sample_rate, steps)
         regions = tuple(
             RegionTerms(
                 name=name,
                 public_size=public_sizes[name],
                 max_records_per_unit=max_records_per_unit.get(name, 1),
                 weight=weights[name],
-                components=(train,),
+                components=components,
+                max_records_per_person=(max_records_per_person or {}).get(name),
             )
             for name in sorted(public_sizes)
         )
@@ -271,64 +283,3 @@ class Plan:
         )
         fields.close()
         return plan
-
-
-def slack_rounds(rounds: int) -> int:
-    """Return the rounds that retries may burn: 5 % more, at least one."""
-    return max(1, -(-rounds // 20))
-
-
-def _check_regions(plan: Plan) -> None:
-    names = plan.cohort
-    if not names or list(names) != sorted(set(names)):
-        raise PlanRefusedError(
-            f"expected regions with different names in ascending order, got {', '.join(names)}"
-        )
-    if sum(region.weight for region in plan.regions) != 1:
-        raise PlanRefusedError("expected weights of the regions that add up to exactly 1")
-    terms = plan.sum
-    lone = len(names) + terms.assumed_colluders
-    if not (2 * terms.threshold > lone and terms.threshold <= terms.min_survivors):
-        raise PlanRefusedError(
-            f"expected a threshold above half of {len(names)} regions and "
-            f"{terms.assumed_colluders} colluders, and at most the smallest number of survivors, "
-            f"got {terms.threshold} and {terms.min_survivors}: assume fewer colluders, or let a "
-            f"sum hold at least {terms.threshold} regions"
-        )
-    if terms.min_survivors > len(names):
-        raise PlanRefusedError(
-            f"expected at most {len(names)} survivors, got a minimum of {terms.min_survivors}: "
-            "lower it, or add regions"
-        )
-
-
-def _check_promise(plan: Plan) -> None:
-    _ = plan.promise  # refuses zero, negative, infinite and NaN
-    if Fraction(plan.epsilon) % Fraction(GRID):
-        raise InvalidBudgetError(
-            f"expected ε in steps of {GRID}, in which it is charged, got {plan.epsilon}; round it"
-        )
-    for region in plan.regions:
-        if Fraction(plan.delta) * region.public_size > 1:
-            raise InvalidBudgetError(
-                f"expected δ of at most 1/{region.public_size}, one over the public size of "
-                f"{region.name}, got {plan.delta}: a larger one allows to publish a whole record"
-            )
-
-
-def _check_schedule(plan: Plan) -> None:
-    if not plan.study or plan.rounds < 1 or plan.local_steps < 1:
-        raise PlanRefusedError("expected a named study with at least one round of one step")
-    if plan.slack_rounds < slack_rounds(plan.rounds):
-        raise PlanRefusedError(
-            f"expected at least {slack_rounds(plan.rounds)} rounds of slack for {plan.rounds} "
-            f"rounds, got {plan.slack_rounds}: without it one crash would end the study early"
-        )
-    needed = (plan.rounds + plan.slack_rounds) * plan.local_steps
-    for region in plan.regions:
-        allowed = region.component(TRAIN).max_steps
-        if allowed != needed:
-            raise PlanRefusedError(
-                f"{region.name}: expected {needed} steps for {plan.rounds} rounds and "
-                f"{plan.slack_rounds} of slack, got {allowed}"
-            )

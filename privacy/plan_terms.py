@@ -1,4 +1,4 @@
-"""The parts of a plan: components, regions, the sum, the optimizer, the artifacts.
+"""The parts of a plan: regions, the sum, the optimizer, the artifacts.
 
 Each is a value that cannot be wrong by itself; whether they fit together is ``plan``'s matter.
 All are read by ``from_fields``, which raises ``MalformedDocumentError`` for what is no such part
@@ -15,58 +15,18 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Self
 
-from privacy import events
 from privacy.canonical import Json
-from privacy.errors import PlanRefusedError, UnsupportedEventError
-from privacy.events import SampledGaussian
+from privacy.errors import PlanRefusedError
 from privacy.fields import Fields, decimal_text
+from privacy.plan_components import Component
+
+_UNDECLARED = 0  # how a plan, which has no nulls, writes that there is no cap
 
 
 class OptimizerName(StrEnum):
     """How both sides turn the published sum into the next student."""
 
     SGD = "sgd"
-
-
-@dataclass(frozen=True, slots=True)
-class Component:
-    """One kind of release: so many steps of one mechanism.
-
-    Attributes:
-        name: Such as ``train``.
-        noise_multiplier: Standard deviation of the noise over the clip norm.
-        sample_rate: Chance that one unit is in one step, in (0, 1].
-        max_steps: All steps, slack included.
-    """
-
-    name: str
-    noise_multiplier: Decimal
-    sample_rate: Fraction
-    max_steps: int
-
-    def __post_init__(self) -> None:
-        if not self.name:
-            raise PlanRefusedError("expected a component with a name, got an empty one")
-        _ = self.event  # refuses numbers out of range
-
-    @property
-    def event(self) -> SampledGaussian:
-        """All steps, as the accountant sees them."""
-        return SampledGaussian(self.noise_multiplier, self.sample_rate, self.max_steps)
-
-    def to_json(self) -> dict[str, Json]:
-        """Return the form that plans hold."""
-        return {"name": self.name, "event": self.event.to_json()}
-
-    @classmethod
-    def from_fields(cls, fields: Fields) -> Self:
-        """Read what ``to_json`` wrote."""
-        name = fields.text("name")
-        event = events.from_fields(fields.object("event"))
-        fields.close()
-        if not isinstance(event, SampledGaussian):
-            raise UnsupportedEventError(f"{name}: expected a sampled-gaussian event in a plan")
-        return cls(name, event.noise_multiplier, event.sample_rate, event.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +39,8 @@ class RegionTerms:
         max_records_per_unit: The cap on one unit's records.
         weight: Its share of the average, a public constant.
         components: What it may release, by unique name.
+        max_records_per_person: Where the unit is the record: a declared cap on the records of one
+            person; None if nothing is declared, and then nothing is said about persons.
     """
 
     name: str
@@ -86,12 +48,18 @@ class RegionTerms:
     max_records_per_unit: int
     weight: Fraction
     components: tuple[Component, ...]
+    max_records_per_person: int | None = None
 
     def __post_init__(self) -> None:
         if not self.name or self.public_size < 1 or self.max_records_per_unit < 1:
             raise PlanRefusedError(
                 f"expected a named region with a public size and a cap of records per unit of at "
                 f"least 1, got {self.name!r}, {self.public_size}, {self.max_records_per_unit}"
+            )
+        if self.max_records_per_person is not None and self.max_records_per_person < 1:
+            raise PlanRefusedError(
+                f"{self.name}: expected at least one record of one person, got "
+                f"{self.max_records_per_person}; leave the cap out where none is declared"
             )
         if not 0 < self.weight <= 1:
             raise PlanRefusedError(f"{self.name}: expected a weight in (0, 1], got {self.weight}")
@@ -116,6 +84,7 @@ class RegionTerms:
             "name": self.name,
             "public_size": self.public_size,
             "max_records_per_unit": self.max_records_per_unit,
+            "max_records_per_person": self.max_records_per_person or _UNDECLARED,
             "weight": str(self.weight),
             "components": [component.to_json() for component in self.components],
         }
@@ -127,6 +96,7 @@ class RegionTerms:
             name=fields.text("name"),
             public_size=fields.integer("public_size", least=1),
             max_records_per_unit=fields.integer("max_records_per_unit", least=1),
+            max_records_per_person=fields.integer("max_records_per_person") or None,
             weight=fields.fraction("weight"),
             components=tuple(map(Component.from_fields, fields.objects("components"))),
         )

@@ -20,6 +20,7 @@ from protocol.wire import split_chunks
 from server.flower_adapter import Transport, TransportError
 from server.published import PublishedRounds
 from server.transcript import Transcript
+from server.witness import Witness, WitnessRefusedError
 
 _POLL_S = 0.05
 _LONGEST_PAUSE_S = 5.0
@@ -36,6 +37,7 @@ class Exchanges:
         transcript: The run's log.
         registry: Everybody's keys.
         published: The finished rounds.
+        witness: Cosigns the regions' checkpoints.
         clock: Seconds, monotonic.
         sleep: Waits so many seconds.
     """
@@ -44,6 +46,7 @@ class Exchanges:
     transcript: Transcript
     registry: Registry
     published: PublishedRounds
+    witness: Witness
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
@@ -71,6 +74,14 @@ class Exchanges:
             self.transcript.add("refused", context=context.hex(), node=str(node), code=code)
             return False
         return True
+
+    def cosign(self, uid: bytes, reply: Envelope) -> None:
+        """Cosign the checkpoint that came with a region's receipt, if it follows from the last."""
+        try:
+            for chunk in reply.chunks:
+                self.witness.cosign(uid, bytes(chunk))
+        except WitnessRefusedError as error:
+            self.transcript.add("unwitnessed", uid=uid.hex(), reason=str(error))
 
     def send_sums(self, node: int, rounds: range, until: float) -> None:
         """Bring a region that was away up to date, one published round after the other.
@@ -150,7 +161,8 @@ class Attempt:
     def _start(self, nodes: tuple[int, ...], until: float) -> Mapping[int, Behind]:
         """Ask these nodes for their keys; return those that missed sums."""
         behind: dict[int, Behind] = {}
-        start = dict.fromkeys(nodes, Envelope(self.one.signed_config))
+        cosigned = self.exchanges.witness.notes()
+        start = dict.fromkeys(nodes, Envelope(self.one.signed_config, cosigned))
         left = until - self.exchanges.clock()
         if not nodes or left <= 0:
             return behind

@@ -31,6 +31,7 @@ from server.errors import RunFailedError
 from server.flower_adapter import Transport
 from server.published import PublishedRounds
 from server.transcript import Transcript
+from server.witness import Witness
 
 _ATTEMPTS = 3
 
@@ -102,6 +103,7 @@ class RoundLoop:
             Transcript(folder / "transcript.jsonl"),
             terms.registry,
             PublishedRounds(folder / "rounds"),
+            Witness.open(folder / "server", terms.registry),
             clock,
             sleep,
         )
@@ -241,8 +243,10 @@ class RoundLoop:
         everyone = dict.fromkeys(self._exchanges.transport.nodes(), request)
         limit_s = self._terms.deadlines.consent_s
         for node, reply in self._exchanges.ask(MessageKind.QUERY_SUM, everyone, limit_s):
-            if reply is not None:
-                self._exchanges.take(attempt.one.context, node, partial(take, reply.body))
+            if reply is not None and self._exchanges.take(
+                attempt.one.context, node, partial(take, reply.body)
+            ):
+                self._exchanges.cosign(Receipt.from_bytes(reply.body).uid, reply)
         self._exchanges.published.save_receipts(round_, [receipts[uid] for uid in sorted(receipts)])
 
     def _save(self, checkpoint: Checkpoint) -> None:

@@ -157,7 +157,7 @@ def _without_teacher(
         optimizer = replace(recipe.optimizer, learning_rate=float(rate))
         recipe = replace(recipe, optimizer=optimizer)
     terms = {
-        name: baselines.resized(distilled.terms[name], len(bench))
+        name: baselines.resized(distilled.terms[name], bench.unit_count)
         for name, bench in labelled.items()
         if distilled.terms is not None
     }

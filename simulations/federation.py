@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from flwr.app import Context
 
+from client.egress import open_gate
 from client.flower_adapter import Handler, make_client_app
 from client.local_log import LocalLog
 from client.materials import Materials
@@ -102,11 +103,13 @@ def open_federation(
                 stack.callback(regions[name].ledger.close)
                 done(len(regions) / len(plan.cohort))
         logs = {name: LocalLog(run.region(name).errors) for name in regions}
+        gates = {
+            name: open_gate(run.region(name), one.handler, ledger=one.ledger, clock=clock)
+            for name, one in regions.items()
+        }
         apps = {
-            node: make_client_app(
-                _always(lies.handler(name, regions[name].handler)), report=_into(logs[name])
-            )
-            for node, name in enumerate(regions, start=_FIRST_NODE)
+            node: make_client_app(_always(lies.handler(name, gate)), report=_into(logs[name]))
+            for node, (name, gate) in enumerate(gates.items(), start=_FIRST_NODE)
         }
         grid = stack.enter_context(LocalGrid(apps, fault=fault))
         terms = RunTerms(

@@ -28,6 +28,7 @@ from distillation.records import (
     check_labels,
     check_public_size,
     read_records,
+    rows_within_cap,
 )
 from distillation.students import MeanPoolClassifier, cut_student, load_classifier, save_classifier
 from distillation.study import DataTable, Study
@@ -35,6 +36,7 @@ from distillation.teacher import Answers, ClassifierTeacher, load_tokenizer
 from distillation.tokens import Tokens, tokenize
 from distillation.trained_part import TrainedPart, trained_part
 from distillation.warm_up import WarmUp, warm_up
+from privacy.guarantee import Unit
 from privacy.lineage import admit
 from privacy.plan import Plan
 from simulations.errors import StudyDataError
@@ -74,6 +76,8 @@ class StudyData:
         if study.private.all_labels is not None:
             columns = Columns(text=study.private.text, label=study.private.all_labels)
             all_labels = read_records(study.base / study.private.source, columns).labels
+        if study.privacy.unit is Unit.PERSON:
+            private, all_labels = _capped(study, private, all_labels)
         data = cls(_read(study, study.public), private, _read(study, study.test), all_labels)
         _check_regions(study, data.private)
         if None in data.test.labels:
@@ -161,7 +165,8 @@ def prepare(
     """
     admit(declaration_of(study))
     for name, rows in data.private.rows_by_region().items():
-        check_public_size(data.private.subset(rows), name, study.regions[name].public_size)
+        own, size = data.private.subset(rows), study.regions[name].public_size
+        check_public_size(own, name, size, unit=study.privacy.unit)
     check_labels(data.test, bench.teacher.outcomes)
     check_labels(data.private, bench.teacher.outcomes)
     for records in (data.public, data.private, data.test):
@@ -240,6 +245,18 @@ def region_code_sha256() -> str:
             raise StudyDataError(f"the package {name} is not installed")
         roots[name] = Path(spec.origin).parent
     return source_sha256(roots)
+
+
+def _capped(
+    study: Study, private: Records, all_labels: tuple[str | None, ...] | None
+) -> tuple[Records, tuple[str | None, ...] | None]:
+    """Return what stays of every region's records under its cap, and their labels."""
+    kept = []
+    for name, rows in private.rows_by_region().items():
+        most = study.regions[name].max_records_per_unit if name in study.regions else 1
+        kept += [rows[place] for place in rows_within_cap(private.subset(rows), most)]
+    kept.sort()
+    return private.subset(kept), all_labels and tuple(all_labels[row] for row in kept)
 
 
 def _read(study: Study, table: DataTable) -> Records:

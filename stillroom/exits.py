@@ -40,6 +40,7 @@ _CODES: tuple[tuple[type[Exception], Exit], ...] = (
     (simulations.StudyDataError, Exit.BAD_INPUT),
     (simulations.SimulationError, Exit.INCOMPLETE),
     (distillation.TrainingError, Exit.FAILED),
+    (distillation.ConformanceError, Exit.FAILED),
     (distillation.DistillationError, Exit.BAD_INPUT),
     (client.ClientError, Exit.BAD_INPUT),
     (server.CheckpointError, Exit.BAD_INPUT),

@@ -52,10 +52,10 @@ def approve_plan(
     """
     policy = Policy.load(folder.policy)
     plan, data = read_plan(plan_file)
-    check_policy(policy, plan)
-    require_pinned(folder, policy)
-    pinned_registry(folder, policy)
     with open_ledger(folder) as ledger:
+        check_policy(policy, plan, paid=ledger.state.paid_by(policy.lineage))
+        require_pinned(folder, policy)
+        pinned_registry(folder, policy)
         price = costs(plan, policy, ledger.state)
         if _is_approved(folder, ledger, plan):
             return Approved(plan, price, before=True)

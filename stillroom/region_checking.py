@@ -11,10 +11,11 @@ from enum import IntEnum
 from pathlib import Path
 
 from client.approval import check_policy, pinned_registry
+from client.conformance import passed_before
 from client.errors import ApprovalRefusedError, ClientError, HaltedError, RegionFolderError
 from client.folder import RegionFolder
 from client.halt import require_running
-from client.materials import load_materials
+from client.materials import Materials, load_materials
 from client.policy import Policy
 from distillation.errors import DistillationError
 from distillation.records import Columns, read_records
@@ -116,16 +117,19 @@ def _check_plan(
     checked: Checked, folder: RegionFolder, policy: Policy, plan: Plan, plan_file: Path
 ) -> None:
     with checked.checking("terms"):
-        check_policy(policy, plan)
+        with open_ledger(folder) as ledger:
+            paid = ledger.state.paid_by(policy.lineage)
+        check_policy(policy, plan, paid=paid)
         checked.holds("terms", "no line of the policy refuses the plan")
         checked.holds("teacher", f"{plan.teacher.lineage} is allowed. {plan.teacher.not_covered}")
     with checked.checking("artifacts and records"):
         require_artifacts(folder, plan_file)
-        load_materials(folder, policy, plan)
+        materials = load_materials(folder, policy, plan)
         checked.holds(
             "artifacts and records",
             "the artifacts have the plan's hashes, and the records fit teacher and public size",
         )
+        _check_trainer(checked, materials, plan, policy.region)
     with checked.checking("cost"):
         with open_ledger(folder) as ledger:
             checked.costs.extend(costs(plan, policy, ledger.state))
@@ -133,6 +137,21 @@ def _check_plan(
             one.require()
             for sentence in one.sentences():
                 checked.holds("cost", sentence)
+
+
+def _check_trainer(checked: Checked, materials: Materials, plan: Plan, region: str) -> None:
+    """Add the self-test's checks by name; the ledger keeps a result of `approve` and of a start."""
+    tested = passed_before.test(materials, plan, region)
+    for one in tested.found.findings:
+        what = f"trainer, {one.check}"
+        if one.passed:
+            checked.holds(what, one.expected)
+        else:
+            text = f"expected that {one.expected}; but {one.came}"
+            checked.findings.append(Finding(what, Outcome.VIOLATED, text))
+    for check in tested.found.missing:
+        text = "this check did not run, so the trainer may not train on records"
+        checked.findings.append(Finding(f"trainer, {check}", Outcome.VIOLATED, text))
 
 
 def _keys(folder: RegionFolder, policy: Policy) -> str:
@@ -180,8 +199,8 @@ def _ledger(folder: RegionFolder, policy: Policy) -> str:
         raise ApprovalRefusedError(
             f"region.name: the ledger is of {state.region}, the policy of {policy.region}"
         )
-    account = state.accounts.get(policy.lineage)
-    if account is None or policy.limit not in account.limits:
+    account = state.accounts.get(state.payer(policy.lineage))
+    if account is None or not set(policy.limits).issubset(account.limits):
         raise ApprovalRefusedError(
             "budget: the policy's budget is not the one that the ledger granted, and the ledger "
             "counts: correct the policy"

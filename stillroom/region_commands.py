@@ -275,3 +275,19 @@ def resume(folder: Folder, as_json: Json = False) -> None:
             _print_json({"was_halted": was_halted})
         else:
             typer.echo("resumed" if was_halted else "the region was not halted")
+
+
+@region.command(epilog="Example: stillroom region sent region")
+def sent(folder: Folder, as_json: Json = False) -> None:
+    """Show what left the region for the coordinator, and whether its ledger agrees."""
+    with one_sentence():
+        from stillroom.region_leaving import what_left
+        from stillroom.region_opening import region_folder
+
+        left = what_left(region_folder(folder))
+        if as_json:
+            _print_json(left.to_json())
+        else:
+            for sentence in left.sentences():
+                typer.echo(sentence)
+        raise typer.Exit(left.exit_code)

@@ -101,7 +101,7 @@ def costs(plan: Plan, policy: Policy, state: LedgerState) -> Sequence[Cost]:
         UnknownEntryError: If the ledger has no account for the policy's data.
         PlanRefusedError: If the plan is not for this region, or cannot be charged here.
     """
-    account = state.accounts.get(policy.lineage)
+    account = state.accounts.get(state.payer(policy.lineage))
     if account is None:
         raise UnknownEntryError(
             f"budget.lineage: the ledger has no account {policy.lineage!r}, it has "

@@ -49,8 +49,8 @@ epsilon = {limit.epsilon:f}
 delta = {limit.delta:f}
 
 [teacher]
-# Teachers that may label these records, by what they were trained on: public, external-private
-# or external-dp. One that was trained on these records can never be allowed.
+# Teachers that may label these records, by what they were trained on (docs/study.md). One that saw
+# these records, without differential privacy or in another account, can never be allowed.
 lineages = [{", ".join(_quoted(lineage.value) for lineage in policy.lineages)}]
 
 [federation]

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from privacy.charging import charged_epsilon
 from privacy.errors import LedgerVersionError, PrivacyError, UnknownEntryError
-from privacy.events import Composed
 from privacy.ledger_entries import Approval, Entry
 from privacy.ledger_file import LedgerFile
 from privacy.ledger_state import LedgerState, fold_all
@@ -91,8 +90,13 @@ def _database_bodies(database: Path) -> Sequence[bytes]:
 
 def _check_charges(approval: Approval) -> None:
     """Refuse an approval that charged less than its events cost."""
-    event = Composed(tuple(approval.components.values()))
     for charge in approval.charges:
+        event = approval.event_for(charge.unit)
+        if event is None:
+            raise ContradictedError(
+                f"the plan {approval.plan[:16]}… was charged {charge}, and a plan on records that "
+                "declares no cap says nothing about persons"
+            )
         cost = charged_epsilon(event, delta=charge.delta, neighbours=charge.neighbours)
         if cost > charge.epsilon:
             raise ContradictedError(

@@ -5,14 +5,15 @@ line) is folded by the rules its writer had to keep, each charge is computed ane
 events, and what comes out is compared with ``report.json``: charged ε and δ, budget, mechanism,
 steps, and every vector that left. Nothing in the folder is changed; a database is read from a copy.
 
-Three things it cannot see: whether the noise was added, whether the data are what was declared,
-and whether the end of a ledger was cut off together with the report's figures.
+The checkpoints that a run leaves are held against the ledgers too (``checkpoint_check``): one that
+the region signed shows an end that was cut off. Three things are not seen: whether the noise was
+added, whether the data are what was declared, and a cut together with every checkpoint of it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -23,8 +24,11 @@ from privacy.ledger_state import ComponentState, LedgerState
 from privacy.plan import TRAIN
 from privacy.report.model import Report
 from privacy.report.parts import Region
+from protocol.errors import ProtocolError
+from protocol.identity import Registry
+from verify.checkpoint_check import checkpoint_differences, checkpoints_of
 from verify.errors import ContradictedError, MissingEvidenceError
-from verify.evidence import read_state, region_folder
+from verify.evidence import read_bodies, read_state, region_folder
 from verify.findings import Finding, Outcome, Result
 
 
@@ -42,15 +46,18 @@ def check_ledgers(folder: Path) -> Result:
     compared = []
     for region in report.regions:
         try:
-            state = read_state(region_folder(folder, region.name))
+            home = region_folder(folder, region.name)
+            state, bodies = read_state(home), read_bodies(home)
         except MissingEvidenceError as error:
             findings.append(Finding(Outcome.INCOMPLETE, region.name, str(error)))
+            continue
         except ContradictedError as error:
             findings.append(Finding(Outcome.VIOLATED, region.name, str(error)))
-        else:
-            compared.append(region.name)
-            differences = _differences(region, report.plan, state)
-            findings += [Finding(Outcome.VIOLATED, region.name, text) for text in differences]
+            continue
+        compared.append(region.name)
+        differences = _differences(region, report.plan, state)
+        findings += [Finding(Outcome.VIOLATED, region.name, text) for text in differences]
+        findings += _checkpoints(folder, region.name, bodies)
     return Result(tuple(findings), tuple(compared))
 
 
@@ -82,7 +89,7 @@ def _differences(region: Region, plan: str, state: LedgerState) -> Iterator[str]
     """Yield what the report says otherwise than the ledger."""
     if state.region != region.name:
         yield _expected("a ledger of", state.region, region.name)
-    account = state.accounts.get(region.lineage)
+    account = state.accounts.get(state.payer(region.lineage))
     approved = state.plans.get(plan)
     if account is None or approved is None or TRAIN not in approved.components:
         yield (
@@ -100,6 +107,21 @@ def _differences(region: Region, plan: str, state: LedgerState) -> Iterator[str]
         yield _expected("a budget of", "; ".join(map(str, limits)) or "none", region.budget)
     yield from _mechanism(region, approved.approval.components[TRAIN], approved.components[TRAIN])
     yield from _vectors(region, approved.components[TRAIN])
+
+
+def _checkpoints(folder: Path, region: str, bodies: Sequence[bytes]) -> Iterator[Finding]:
+    """Yield what the run's checkpoints of a ledger say otherwise than the ledger."""
+    if not any(checkpoints_of(folder, region)):
+        return
+    path = folder / "server" / "registry.bin"
+    try:
+        registry = Registry.from_bytes(path.read_bytes())
+    except (OSError, ProtocolError) as error:
+        text = f"expected the registry at {path}, to check {region}'s checkpoints: {error}"
+        yield Finding(Outcome.INCOMPLETE, region, text)
+        return
+    for text in checkpoint_differences(folder, region, bodies, registry):
+        yield Finding(Outcome.VIOLATED, region, text)
 
 
 def _mechanism(region: Region, event: Mechanism, part: ComponentState) -> Iterator[str]:

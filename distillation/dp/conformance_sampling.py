@@ -1,7 +1,11 @@
 """Conformance of sampling: each record in each step with the plan's q, by a coin of its own.
 
 The batches are watched where the trainer asks for their losses. The made-up region has as many
-records as make eight a step at the plan's q, so that what is tested is the plan's own sample rate.
+records as make 32 a step at the plan's q, so that what is tested is the plan's own sample rate.
+
+The steps are the trainer's own. Where the trained part is large, a step of it costs a hundred times
+what sampling does; then a linear layer takes its place in these steps, and a few more steps of the
+real part show that it is sampled at the same rate.
 """
 
 from collections.abc import Iterator
@@ -9,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -16,13 +21,17 @@ from distillation.dp.conformance_statistics import counts, frequency, limit
 from distillation.dp.conformance_subject import BASE, Check, Finding, Subject
 from distillation.dp.trainer import LocalOptimizer
 from distillation.recipe import Recipe
-from distillation.trained_part import TrainedPart
+from distillation.tokens import Batch
+from distillation.trained_part import FrozenInputs, TrainedPart
 from distillation.workbench import Workbench
 from privacy.noise import SecureStream
 
-_A_STEP = 8
-_STEPS = 400
+_A_STEP = 32
+_STEPS = 100
 _MOST_RECORDS = 200_000
+_LARGE = 20_000
+"""From so many trained values on, a linear layer takes the place of the trained part."""
+_REAL_UPDATES = 1
 _STILL = LocalOptimizer(learning_rate=1e-9)  # the weights hardly move: the batches are the matter
 
 
@@ -42,11 +51,32 @@ class _Watched(Workbench):
         return Workbench.losses(self, part, module, rows % len(self.inputs), recipe)
 
 
+class _StandIn(TrainedPart):
+    """A linear layer over one input, with as many outcomes as the teacher has."""
+
+    def __init__(self, part: TrainedPart, outcomes: int) -> None:
+        super().__init__(part.student, nn.Linear(1, outcomes))
+
+    def full_name(self, name: str) -> str:
+        """Return the name as it is."""
+        return name
+
+    def frozen(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return a one for every record."""
+        count = len(batch.input_ids)
+        return torch.ones(count, 1, 1), torch.ones(count, 1, dtype=torch.bool)
+
+    def logits(self, module: nn.Module, inputs: FrozenInputs) -> Tensor:
+        """Return the layer's logits."""
+        out: Tensor = module(inputs.values)
+        return out
+
+
 @dataclass(frozen=True, slots=True)
 class _Batches:
     """The rows of each step, as a table (steps, n) of how often a row is in it."""
 
-    table: NDArray[np.int64]
+    table: NDArray[np.int16]
     chance: float
 
     @property
@@ -57,41 +87,83 @@ class _Batches:
 
 def sampling_findings(subject: Subject, false_alarm: float) -> Iterator[Finding]:
     """Yield what is wrong and right with the sampling; each is a false alarm that rarely."""
-    batches = _watch(subject)
-    yield _rate(batches, false_alarm)
+    large = subject.part.layout.size >= _LARGE
+    light = subject.with_part(_stand_in(subject)) if large else subject
+    batches = _watch(light)
+    together = _together(light)
+    yield _rate(batches, _watch_real(subject) if large else None, false_alarm)
     yield _sizes(batches, false_alarm)
-    yield _records(batches, false_alarm)
+    yield _records(batches, together, false_alarm)
     yield _independence(batches, false_alarm)
 
 
+def _stand_in(subject: Subject) -> _StandIn:
+    return _StandIn(subject.part, len(subject.teacher.outcomes))
+
+
 def _watch(subject: Subject) -> _Batches:
-    rate = subject.terms.sample_rate
-    count = min(ceil(_A_STEP / rate), _MOST_RECORDS)
+    """Watch the steps of one update."""
+    seen, count = _seen(subject, steps=_STEPS)
+    table = np.zeros((max(_STEPS, len(seen)), count), dtype=np.int16)
+    for step, rows in enumerate(seen):  # an empty batch asks for no loss
+        np.add.at(table[step], rows, 1)
+    return _Batches(table, float(subject.terms.sample_rate))
+
+
+def _watch_real(subject: Subject) -> _Batches:
+    """Watch updates of one step each: what is asked for in pieces is one batch."""
+    seen, count = [], 0
+    for _ in range(_REAL_UPDATES):
+        pieces, count = _seen(subject, steps=1)
+        seen.append(np.concatenate([np.zeros(0, dtype=np.int64), *pieces]))
+    table = np.zeros((_REAL_UPDATES, count), dtype=np.int16)
+    for step, rows in enumerate(seen):
+        np.add.at(table[step], rows, 1)
+    return _Batches(table, float(subject.terms.sample_rate))
+
+
+def _together(subject: Subject) -> bool:
+    """Return whether the two records of a person are in the same steps."""
+    pieces, _ = _seen(subject, steps=_STEPS // 10, of_a_person=2)
+    return all(np.array_equal(np.sort(rows)[0::2] + 1, np.sort(rows)[1::2]) for rows in pieces)
+
+
+def _seen(
+    subject: Subject, *, steps: int, of_a_person: int = 1
+) -> tuple[list[NDArray[np.int64]], int]:
+    """Return the rows that one update asks for, piece by piece, and of how many rows."""
+    count = of_a_person * min(ceil(_A_STEP / subject.terms.sample_rate), _MOST_RECORDS)
+    units = torch.arange(count) // of_a_person if of_a_person > 1 else None
     base = subject.base()
-    bench = _Watched(base.inputs, base.targets, count)
+    bench = _Watched(base.inputs, base.targets, units=units, count=count)
     bench.private_update(
         subject.part,
         subject.weights,
         replace(subject.recipe, optimizer=_STILL),
-        steps=_STEPS,
+        steps=steps,
         terms=replace(subject.terms, public_size=count),
         stream=SecureStream(),
     )
-    steps = max(_STEPS, len(bench.seen))  # an empty batch asks for no loss
-    table = np.zeros((steps, count), dtype=np.int64)
-    for step, rows in enumerate(bench.seen):
-        np.add.at(table[step], rows, 1)
-    return _Batches(table, float(rate))
+    return bench.seen, count
 
 
-def _rate(batches: _Batches, false_alarm: float) -> Finding:
-    total = int(batches.table.sum())
-    surprise = frequency(min(total, batches.trials), batches.trials, batches.chance)
+def _rate(batches: _Batches, real: _Batches | None, false_alarm: float) -> Finding:
+    looked_at = [batches] if real is None else [batches, real]
+    most = limit(false_alarm, len(looked_at))
+    totals = [int(some.table.sum()) for some in looked_at]
+    right = all(
+        total <= some.trials and frequency(total, some.trials, some.chance) <= most
+        for total, some in zip(totals, looked_at, strict=True)
+    )
+    found = [
+        f"{total / some.trials:.6g} in {len(some.table)} steps"
+        for total, some in zip(totals, looked_at, strict=True)
+    ]
     return Finding(
         Check.SAMPLE_RATE,
-        surprise <= limit(false_alarm, 1) and total <= batches.trials,
+        right,
         f"each record is in a step with chance {batches.chance:.6g}",
-        f"it is with {total / batches.trials:.6g}, in {len(batches.table)} steps",
+        f"it is with {' and '.join(found)}",
     )
 
 
@@ -107,7 +179,7 @@ def _sizes(batches: _Batches, false_alarm: float) -> Finding:
     )
 
 
-def _records(batches: _Batches, false_alarm: float) -> Finding:
+def _records(batches: _Batches, together: bool, false_alarm: float) -> Finding:
     """No record, and no kind of record, is drawn more often than another."""
     steps, records = batches.table.shape
     often = batches.table.sum(axis=0)
@@ -122,10 +194,11 @@ def _records(batches: _Batches, false_alarm: float) -> Finding:
     worst = max(surprise, *extremes, *of_kinds)
     return Finding(
         Check.SAMPLE_RECORDS,
-        once and worst <= limit(false_alarm, statistics + records + len(kinds)),
-        "every record is drawn alike, at most once a step, whatever it holds",
+        once and together and worst <= limit(false_alarm, statistics + records + len(kinds)),
+        "every record is drawn alike, at most once a step, whatever it holds; a person's together",
         f"{often.min()} to {often.max()} times in {steps} steps, a surprise of {worst:.1f}"
-        + ("" if once else "; some more than once a step"),
+        + ("" if once else "; some more than once a step")
+        + ("" if together else "; a person's records not together"),
     )
 
 

@@ -45,7 +45,7 @@ def shape(values: Samples) -> float:
     if not np.isfinite(values).all():
         return math.inf
     ordered, size = np.sort(values.ravel()), values.size
-    expected = np.array([math.erfc(-value / math.sqrt(2)) / 2 for value in ordered])
+    expected = np.array([math.erfc(-value / math.sqrt(2)) / 2 for value in ordered.tolist()])
     places = np.arange(size + 1) / size
     distance = max(np.max(places[1:] - expected), np.max(expected - places[:-1]))
     return 2 * size * float(distance) ** 2

@@ -100,6 +100,11 @@ class Subject:
     tokens: Tokens
     bench: Workbench
 
+    def with_part(self, part: TrainedPart) -> "Subject":
+        """Return the same with another trained part, as it is, over its own inputs."""
+        bench = Workbench(part.inputs(self.tokens), self.bench.targets)
+        return replace(self, part=part, weights=part.vector(), bench=bench)
+
     def released(self, bench: Workbench, terms: StepTerms, *, steps: int = 1) -> Samples:
         """Return what one private update releases: noised sums in units of C, (d,)."""
         rate = terms.batch_constant / float(terms.clip_norm)
@@ -132,7 +137,7 @@ class Subject:
             loss = bench.losses(self.part, self.part.module, torch.tensor([row]), self.recipe)
             found = torch.autograd.grad(loss.sum(), list(self.part.module.parameters()))
             rows.append(self.part.layout.flatten(dict(zip(names, found, strict=True))))
-        return np.stack(rows).astype(np.float64)
+        return np.stack(rows, dtype=np.float64)
 
     def base(self, count: int = BASE) -> Workbench:
         """Return the first short records."""

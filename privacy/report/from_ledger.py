@@ -27,7 +27,7 @@ def region_of(state: LedgerState, plan: Plan) -> Region:
             "there; report the plan that the region approved"
         )
     terms = plan.region(state.region)
-    lineage = approved.approval.lineage
+    lineage = state.payer(approved.approval.lineage)
     account, part = state.accounts[lineage], approved.components[TRAIN]
     charged = account.charged[plan.promise.relation]
     (budget,) = (limit for limit in account.limits if limit.relation == plan.promise.relation)

@@ -1,5 +1,7 @@
 """Nothing but the declared fields leaves a region, and never the text of an error."""
 
+from pathlib import Path
+
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.common.serde import message_to_proto
@@ -9,10 +11,11 @@ from hypothesis import strategies as st
 
 from client.errors import PolicyError
 from client.flower_adapter import answer, code_of
+from client.local_log import LocalLog
 from distillation.errors import RecordsError
 from privacy.errors import BudgetExceededError
 from protocol.envelope import Envelope, MessageKind
-from protocol.errors import AbortCode, AbortError, OutOfOrderError
+from protocol.errors import AbortCode, AbortError, OutOfOrderError, ProtocolError
 from protocol.messages import Refusal
 
 _SECRET = "row 17: somebody, a diagnosis"
@@ -187,3 +190,24 @@ def test_a_refusal_does_not_depend_on_the_errors_text(texts: tuple[str, str]) ->
     one, other = (_ask(_Region(RecordsError(text)), _message())[0] for text in texts)
 
     assert message_to_proto(one).content == message_to_proto(other).content
+
+
+def test_a_code_that_is_no_fixed_word_does_not_leave() -> None:
+    """An error that carries a text in the place of its code is answered as a bug of ours."""
+
+    class OddError(ProtocolError):
+        code = _SECRET  # type: ignore[assignment]
+
+    reply, told = _ask(_Region(OddError(_SECRET)), _message())
+
+    assert _code(reply) is AbortCode.INTERNAL
+    assert [type(error) for error in told] == [OddError]
+
+
+def test_what_was_noted_on_an_error_is_in_the_log_too(tmp_path: Path) -> None:
+    """Two things went wrong: both are in the one line, however many lines they had."""
+    error = ValueError("one\ntwo")
+    error.add_note("three\nfour")
+    LocalLog(tmp_path / "errors.log").report(error)
+
+    assert LocalLog(tmp_path / "errors.log").last().endswith("ValueError: one two; three four")

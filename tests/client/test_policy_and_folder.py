@@ -1,5 +1,6 @@
 """A policy says what it says, and a region's folder keeps to its owner."""
 
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -30,12 +31,75 @@ _POLICY = Policy(
     label_days=30,
 )
 
+_REPLACING = Bound(Unit.RECORD, Neighbours.REPLACE_ONE, Decimal(5), Decimal("0.00001"))
+_MERGED = replace(
+    _POLICY,
+    more_limits=(_REPLACING,),
+    lineages_merged=("visits",),
+    lineages=(*_POLICY.lineages, TeacherLineage.REGION_DP),
+    teachers=("0f" * 32,),
+)
+
 
 def test_a_policy_survives_the_disk(tmp_path: Path) -> None:
     """What was written is what is read, numbers exact."""
     _POLICY.save(tmp_path / "policy.toml")
 
     assert Policy.load(tmp_path / "policy.toml") == _POLICY
+
+
+def test_a_policy_with_all_it_can_say_survives_the_disk(tmp_path: Path) -> None:
+    """Several limits, overlapping accounts and a list of teachers are read as written."""
+    _MERGED.save(tmp_path / "policy.toml")
+
+    assert Policy.load(tmp_path / "policy.toml") == _MERGED
+
+
+def test_limits_may_be_written_as_tables(tmp_path: Path) -> None:
+    """The form that a person would write."""
+    path = tmp_path / "policy.toml"
+    _POLICY.save(path)
+    single = 'unit = "record"\nneighbours = "add-or-remove-one"\nepsilon = 2.5\ndelta = 0.00001\n'
+    second = 'unit = "record"\nneighbours = "replace-one"\nepsilon = 5\ndelta = 1e-5\n'
+    tables = f"\n[[budget.limits]]\n{single}\n[[budget.limits]]\n{second}"
+    assert single in path.read_text()
+    path.write_text(path.read_text().replace(single, tables))
+
+    assert Policy.load(path) == replace(_POLICY, more_limits=(_REPLACING,))
+
+
+def test_the_limits_begin_with_the_one_of_the_short_form() -> None:
+    """One account has a limit for each declared unit and relation."""
+    assert _POLICY.limits == (_POLICY.limit,)
+    assert _MERGED.limits == (_POLICY.limit, _REPLACING)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('neighbours = "replace-one"', 'neighbours = "add-or-remove-one"', "keep the smallest"),
+        (', neighbours = "replace-one"', "", "limits 2: unknown nothing; missing neighbours"),
+        ('neighbours = "replace-one"', 'neighbour = "replace-one"', "unknown neighbour;"),
+        (", delta = 0.00001 }", ", delta = 0.00001, sigma = 1 }", "limits 1: unknown sigma;"),
+        ("limits = [", "limit = [", r"unknown budget\.limit;"),
+        (
+            "epsilon = 5.0",
+            'epsilon = "five"',
+            "limits 2: expected a number for epsilon, got 'five'",
+        ),
+        ('lineage = "patients"\n', 'lineage = "patients"\nunit = "record"\n', "got both"),
+    ],
+)
+def test_a_wrong_limit_among_several_is_named(
+    tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    """The second form is as strict as the first."""
+    path = tmp_path / "policy.toml"
+    _MERGED.save(path)
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(PolicyError, match=words):
+        Policy.load(path)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +117,14 @@ def test_a_policy_survives_the_disk(tmp_path: Path) -> None:
         ('"1/4"', '"3/2"', "max_weight"),
         ('source = "records.csv"', "source = 7", "source"),
         ("[region]", "[region", "TOML"),
+        ("[teacher]", 'overlaps = "visits"\n[teacher]', r"budget\.overlaps: expected a list"),
+        ("[teacher]", 'overlaps = ["patients"]\n[teacher]', "names of other accounts"),
+        ("[teacher]", 'overlaps = ["a", "a"]\n[teacher]', "each once"),
+        ("[teacher]", "limits = []\n[teacher]", "either one limit or"),
+        ("[teacher]", '[teacher]\nsha256 = ["abc"]', r"teacher\.sha256"),
+        ("[teacher]", '[teacher]\nsha256 = "abc"', "a list of texts"),
+        ('"public"', '"cross-fit"', "cross-fit"),
+        ('unit = "record"\n', "", "missing unit"),
     ],
 )
 def test_a_wrong_policy_is_refused_by_its_key(
@@ -68,13 +140,18 @@ def test_a_wrong_policy_is_refused_by_its_key(
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(place=st.integers(0, 600), text=st.text(max_size=8), cut=st.integers(0, 8))
+@given(
+    policy=st.sampled_from([_POLICY, _MERGED]),
+    place=st.integers(0, 800),
+    text=st.text(max_size=8),
+    cut=st.integers(0, 8),
+)
 def test_an_edited_policy_is_a_policy_or_is_refused(
-    tmp_path: Path, place: int, text: str, cut: int
+    tmp_path: Path, policy: Policy, place: int, text: str, cut: int
 ) -> None:
     """Whatever is typed into the file, it is read as a policy or refused, nothing else."""
     path = tmp_path / "policy.toml"
-    _POLICY.save(path)
+    policy.save(path)
     content = path.read_text()
     path.write_text(content[:place] + text + content[place + cut :], encoding="utf-8")
     assert _read_or_refuse(path)

@@ -167,6 +167,11 @@ class ClippedToTwice(PrivateOptimizer):
         super().clip_and_accumulate()
 
 
+class EachRecordOfAPersonClipped(PrivateOptimizer):
+    def group(self, units: object) -> None:
+        super().group(None)
+
+
 class NaNGoesThrough(PrivateOptimizer):
     def clip_and_accumulate(self) -> None:
         grads = self.grad_samples
@@ -314,6 +319,16 @@ def _sticky() -> Sampler:
     return draw
 
 
+def _records_for_persons(patch: pytest.MonkeyPatch) -> None:
+    """Each record is sampled and clipped alone, whoever it belongs to."""
+    train = trainer.train_privately
+
+    def without_units(*args: object, **options: object) -> dict[str, Tensor]:
+        return train(*args, **{**options, "units": None})  # type: ignore[arg-type]  # as they are
+
+    patch.setattr("distillation.workbench.train_privately", without_units)
+
+
 def _batch_norm(patch: pytest.MonkeyPatch) -> None:
     def logits(part: HeadPart, module: nn.Module, inputs: FrozenInputs) -> Tensor:
         out: Tensor = module(inputs.values - inputs.values.mean(dim=0, keepdim=True))
@@ -456,6 +471,12 @@ MORE = (
     Fault("the batch's mean is clipped", Check.SENSITIVITY, _optimizer(MeanClipped)),
     Fault("one tensor is not clipped", Check.SENSITIVITY, _optimizer(OneTensorNotClipped)),
     Fault("clipped to 2 C", Check.SENSITIVITY, _optimizer(ClippedToTwice)),
+    Fault(
+        "each record of a person is clipped",
+        Check.SENSITIVITY,
+        _optimizer(EachRecordOfAPersonClipped),
+    ),
+    Fault("a person's records are drawn alone", Check.SAMPLE_RECORDS, _records_for_persons),
     Fault("noise by the drawn batch", Check.NOISE_SCALE, _optimizer(NoiseByDrawnBatch)),
     Fault("an empty step without noise", Check.EMPTY_STEP, _optimizer(NoNoiseInEmptyStep)),
     Fault(

@@ -1,13 +1,16 @@
 """Every objective gives a record a value that depends on that record alone."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from distillation.errors import TrainingError
-from distillation.objectives import UNLABELLED, Objective, Targets
+from distillation.objectives import UNLABELLED, Objective, Targets, Weighted
+from distillation.objectives.brier import Brier
 
 
 def _targets(
@@ -25,6 +28,7 @@ def _targets(
 _WEIGHTS = st.tuples(*[st.sampled_from([0.0, 0.3, 1.0])] * 3).filter(any)
 
 
+@settings(deadline=None)
 @given(
     weights=_WEIGHTS,
     temperature=st.sampled_from([0.5, 1.0, 4.0]),
@@ -86,10 +90,28 @@ def test_padding_positions_do_not_count() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [{"soft": 0.0}, {"soft": -1.0}, {"soft": 1.0, "temperature": 0.0}, {"soft": float("nan")}],
+    "make",
+    [
+        lambda: Objective(soft=0.0),
+        lambda: Objective(soft=-1.0),
+        lambda: Objective(soft=1.0, temperature=0.0),
+        lambda: Objective(soft=float("nan")),
+        lambda: Objective(soft=1.0, more=(Weighted(-1.0, Brier()),)),
+        lambda: Objective(more=(Weighted(0.0, Brier()),)),
+    ],
+    ids=["no weight", "negative", "cold", "not a number", "negative term", "no term"],
 )
-def test_an_objective_without_meaning_is_refused(wrong: dict[str, float]) -> None:
+def test_an_objective_without_meaning_is_refused(make: Callable[[], Objective]) -> None:
     """No weights, negative weights and temperatures that are not above zero are refused."""
     with pytest.raises(TrainingError):
-        Objective(**wrong)
+        make()
+
+
+def test_further_terms_add_to_the_first_three() -> None:
+    """The sum is that of the parts, each with its weight."""
+    logits, targets = _targets(5, 3, 4, 9)
+    both = Objective(soft=1, more=(Weighted(0.5, Brier()),)).per_record(logits, targets)
+    soft = Objective(soft=1).per_record(logits, targets)
+    brier = Objective(more=(Weighted(1.0, Brier()),)).per_record(logits, targets)
+
+    torch.testing.assert_close(both, soft + 0.5 * brier)

@@ -7,9 +7,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from opacus import GradSampleModule
 from torch import Tensor, nn
 
+from distillation.dp.clipping import Clipping, wrap
 from distillation.dp.optimizer import PrivateOptimizer, StepTerms
 from distillation.dp.trainer import LocalOptimizer, train_privately
 from distillation.errors import TrainingError
@@ -37,7 +37,12 @@ def _recipe(train: Train, **weights: float) -> Recipe:
         task=Task.CLASSIFICATION,
         train=train,
         max_tokens=32,
-        objective=Objective(**({"soft": 1.0} | weights), temperature=2.0),
+        objective=Objective(
+            soft=weights.get("soft", 1.0),
+            hard=weights.get("hard", 0.0),
+            label=weights.get("label", 0.0),
+            temperature=2.0,
+        ),
         optimizer=LocalOptimizer(learning_rate=0.5),
     )
 
@@ -50,10 +55,13 @@ def _bench(part: TrainedPart, count: int) -> Workbench:
     return Workbench(part.inputs(records), Targets.of_classes(log_probs, reference))
 
 
+@pytest.mark.parametrize("clipping", Clipping)
 @pytest.mark.parametrize("train", [Train.HEAD, Train.LAST])
 @pytest.mark.parametrize("weights", [{"soft": 1.0}, {"soft": 0.0, "hard": 1.0}, {"label": 0.3}])
-def test_per_record_gradients_equal_brute_force(train: Train, weights: dict[str, float]) -> None:
-    """For every trained part and objective, Opacus gives what one record at a time gives."""
+def test_per_record_gradients_equal_brute_force(
+    train: Train, weights: dict[str, float], clipping: Clipping
+) -> None:
+    """For every trained part, objective and way: what one record at a time gives."""
     part = trained_part(tiny.student_model(), train)
     bench, recipe = _bench(part, 9), _recipe(train, **weights)
     expected = []
@@ -62,13 +70,17 @@ def test_per_record_gradients_equal_brute_force(train: Train, weights: dict[str,
         bench.losses(part, part.module, torch.tensor([row]), recipe).sum().backward()
         expected.append([p.grad.clone() for p in part.module.parameters() if p.grad is not None])
     part.module.zero_grad()
-    wrapped = GradSampleModule(part.module, loss_reduction="sum").train()
+    wrapped = wrap(part.module, clipping)
     bench.losses(part, wrapped, torch.arange(9), recipe).sum().backward()
 
-    for index, p in enumerate(part.module.parameters()):
+    for index, found in enumerate(_optimizer(part.module).grad_samples):
         brute = torch.stack([row[index] for row in expected])
-        grad_sample: Tensor = vars(p)["grad_sample"]
-        torch.testing.assert_close(grad_sample, brute, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(found, brute, rtol=1e-4, atol=1e-6)
+
+
+def _optimizer(module: nn.Module, clip_norm: str = "1") -> PrivateOptimizer:
+    sgd = torch.optim.SGD(module.parameters(), lr=1.0)
+    return PrivateOptimizer(sgd, terms=_terms(clip_norm=Decimal(clip_norm)), stream=SecureStream())
 
 
 class _Vector(nn.Module):
@@ -83,12 +95,10 @@ class _Vector(nn.Module):
         return out.squeeze(-1)
 
 
-def _sum_before_noise(gradients: Tensor, clip_norm: str = "1") -> Tensor:
+def _sum_before_noise(gradients: Tensor, clipping: Clipping) -> Tensor:
     module = _Vector(gradients.shape[1])
-    wrapped = GradSampleModule(module, loss_reduction="sum")
-    sgd = torch.optim.SGD(module.parameters(), lr=1.0)
-    terms = _terms(clip_norm=Decimal(clip_norm))
-    optimizer = PrivateOptimizer(sgd, terms=terms, stream=SecureStream())
+    wrapped = wrap(module, clipping)
+    optimizer = _optimizer(module)
     if len(gradients):
         wrapped(gradients.requires_grad_()).sum().backward()
     else:
@@ -98,13 +108,17 @@ def _sum_before_noise(gradients: Tensor, clip_norm: str = "1") -> Tensor:
     return total.detach().clone()
 
 
+@pytest.mark.parametrize("clipping", Clipping)
 @pytest.mark.parametrize("base", [0, 1, 20])
 @pytest.mark.parametrize("record", [0.0, 1e-9, 1.0, 1e20, math.nan, math.inf])
-def test_one_record_changes_the_clipped_sum_by_at_most_c(base: int, record: float) -> None:
+def test_one_record_changes_the_clipped_sum_by_at_most_c(
+    base: int, record: float, clipping: Clipping
+) -> None:
     """Whatever one record holds, huge or NaN, the sum before noise moves by at most C(1+1e-3)."""
     others = torch.randn(base, 8, generator=torch.Generator().manual_seed(1)) * 3
     one = torch.full((1, 8), record)
-    moved = _sum_before_noise(torch.cat([others, one])) - _sum_before_noise(others)
+    with_it = _sum_before_noise(torch.cat([others, one]), clipping)
+    moved = with_it - _sum_before_noise(others, clipping)
 
     assert float(moved.norm()) <= 1 + 1e-3
 

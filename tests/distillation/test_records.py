@@ -2,6 +2,7 @@
 
 import io
 import json
+import random
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -15,6 +16,7 @@ from distillation.errors import RecordsError
 from distillation.records import (
     Columns,
     Records,
+    capped,
     check_labels,
     check_public_size,
     read_records,
@@ -326,3 +328,50 @@ def test_the_unit_of_the_plan_is_what_is_counted() -> None:
     check_public_size(records, "north", 2, unit=Unit.PERSON)
     with pytest.raises(RecordsError, match="at most 2 records"):
         check_public_size(records, "north", 2)
+
+
+@given(
+    units=st.lists(st.integers(0, 4), min_size=1, max_size=30),
+    most=st.integers(1, 4),
+    chance=st.randoms(use_true_random=False),
+)
+def test_a_units_records_stay_whoever_else_is_there(
+    units: list[int], most: int, chance: random.Random
+) -> None:
+    """In any order, and alone in a file of its own, a unit keeps the same records, capped."""
+    rows = [(f"u{unit}", f"text {place % 7}") for place, unit in enumerate(units)]
+    kept = _kept(rows, most)
+    shuffled = chance.sample(rows, len(rows))
+
+    assert _kept(shuffled, most) == kept
+    for unit, texts in kept.items():
+        own = [row for row in rows if row[0] == unit]
+        assert len(texts) == min(most, len(own))
+        assert _kept(own, most) == {unit: texts}
+
+
+def _kept(rows: list[tuple[str, str]], most: int) -> dict[str, list[str]]:
+    records = Records(
+        ids=tuple(f"r:{place}" for place in range(len(rows))),
+        texts=tuple(text for _, text in rows),
+        labels=(None,) * len(rows),
+        units=tuple(unit for unit, _ in rows),
+        regions=("",) * len(rows),
+    )
+    found: dict[str, list[str]] = {}
+    some = capped(records, most)
+    for unit, text in zip(some.units, some.texts, strict=True):
+        found.setdefault(unit, []).append(text)
+    return {unit: sorted(texts) for unit, texts in found.items()}
+
+
+def test_capped_records_keep_the_order_of_the_file() -> None:
+    """What stays is a part of the records, row by row; a cap of none is refused."""
+    records = _records(12, units=3)
+    some = capped(records, 2)
+
+    assert len(some) == 6
+    assert list(some.ids) == sorted(some.ids, key=records.ids.index)
+    assert capped(records, 4) == records
+    with pytest.raises(RecordsError, match="at least 1"):
+        capped(records, 0)

@@ -209,7 +209,7 @@ _BAD = {
     "zero delta": ("delta = 1e-5", "delta = 0.0", ["[privacy] delta", "> 0 and < 1"]),
     "certain delta": ("delta = 1e-5", "delta = 1.0", ["[privacy] delta", "> 0 and < 1"]),
     "large delta": ("delta = 1e-5", "delta = 1e-3", ["δ", "[regions.north] of 1800", "lower it"]),
-    "persons": ("delta = 1e-5", 'delta = 1e-5\nunit = "person"', ["later version", "'record'"]),
+    "persons": ("delta = 1e-5", 'delta = 1e-5\nunit = "person"', ["[privacy] unit", "data.private.unit"]),
     "no clip": ("delta = 1e-5", "delta = 1e-5\nclip_norm = 0", ["[privacy] clip_norm", "> 0"]),
     # federation and regions
     "no rounds": ("rounds = 10", "rounds = 0", ["[federation] rounds", ">= 1", "got 0"]),

@@ -1,6 +1,7 @@
 """A region's records are labelled once, keep their rows, and give a delta of the layout."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +19,7 @@ from distillation.recipe import Recipe
 from distillation.teacher import Answers, ClassifierTeacher
 from distillation.tokens import Tokens
 from distillation.trained_part import trained_part
-from distillation.workbench import Workbench, references, soft_labels
+from distillation.workbench import Workbench, references, soft_labels, unit_numbers
 from privacy.noise import SecureStream
 from tests.distillation import tiny
 
@@ -169,3 +170,45 @@ def _recipe(train: Train) -> Recipe:
         objective=Objective(soft=1.0, label=0.5, temperature=2.0),
         optimizer=LocalOptimizer(learning_rate=0.5),
     )
+
+
+@pytest.mark.parametrize("train", list(Train))
+def test_a_persons_records_are_one_clipped_gradient(train: Train) -> None:
+    """Persons with four, two and one record: each moves the weights by its own clipped mean."""
+    part, plain = trained_part(tiny.student_model(), train), _bench(7, train)
+    units = unit_numbers(["ann", "bob", "ann", "eve", "bob", "ann", "ann"])
+    bench = Workbench(plain.inputs, plain.targets, units=units)
+    start, tensors = part.vector(), list(part.module.parameters())
+    expected = torch.zeros(len(start), dtype=torch.float64)
+    names = [part.full_name(name) for name, _ in part.module.named_parameters()]
+    for unit in range(3):
+        rows = (units == unit).nonzero()[:, 0]
+        loss = bench.losses(part, part.module, rows, _recipe(train)).mean()
+        grads = torch.autograd.grad(loss, tensors)
+        flat = part.layout.flatten(dict(zip(names, grads, strict=True)))
+        gradient = torch.from_numpy(flat).double()
+        expected -= gradient * min(1.0, 0.1 / float(gradient.norm()))
+    terms = replace(
+        _terms(3),
+        sample_rate=Fraction(1),
+        clip_norm=Decimal("0.1"),
+        noise_multiplier=Decimal("1e-9"),
+    )
+    recipe = replace(_recipe(train), optimizer=LocalOptimizer(learning_rate=3.0))
+    delta = bench.private_update(part, start, recipe, steps=1, terms=terms, stream=SecureStream())
+
+    found = torch.from_numpy(delta).double()
+    assert float((found - expected).norm()) <= 1e-4 * float(expected.norm())
+
+
+def test_units_are_numbered_as_they_appear_and_stay_dense() -> None:
+    """A subset has the units of its rows, without a gap; without units each record is one."""
+    bench = _bench(4, Train.HEAD)
+    units = unit_numbers(["b", "a", "b", "c"])
+    grouped = Workbench(bench.inputs, bench.targets, units=units)
+    some = grouped.subset(torch.tensor([3, 0, 2]))
+
+    assert units.tolist() == [0, 1, 0, 2]
+    assert some.units is not None
+    assert some.units.tolist() == [1, 0, 0]
+    assert (grouped.unit_count, some.unit_count, bench.unit_count) == (3, 2, 4)

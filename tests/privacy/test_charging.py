@@ -6,15 +6,15 @@ from fractions import Fraction
 
 import pytest
 
-from privacy import charging
-from privacy.accountant import PldAccountant, RdpAccountant
-from privacy.charging import approve, charge, charged_epsilon
+from privacy.accountant import PldAccountant
+from privacy.accounting_prv import PrvAccountant
+from privacy.charging import admission_check, approve, charge, charged_epsilon
 from privacy.errors import LineageRefusedError, PlanRefusedError, UnsupportedEventError
-from privacy.events import Event, SampledGaussian
+from privacy.events import Composed, Event, Gaussian, MixtureOfGaussians, SampledGaussian
 from privacy.guarantee import Bound, Neighbours, Unit
 from privacy.ledger_entries import Approval
 from privacy.lineage import Declaration, TeacherLineage
-from privacy.plan import Plan
+from privacy.plan import Component, ComponentKind, Plan
 from tests.privacy.builders import small_plan
 
 ADD, SWAP = Neighbours.ADD_OR_REMOVE_ONE, Neighbours.REPLACE_ONE
@@ -45,43 +45,7 @@ def test_a_plan_that_costs_more_than_it_promises_is_refused() -> None:
         charge(small_plan(noise_multiplier="0.9"), "north")
 
 
-def test_a_grid_too_coarse_for_many_small_steps_is_refined() -> None:
-    """20,000 steps of q = .0005, σ = 10: the PLD at 1e-4 exceeds Rényi, so it is not charged."""
-    event = SampledGaussian(Decimal(10), Fraction(1, 2000), 20_000)
-    renyi = RdpAccountant().epsilon(event, 1e-6)
-    assert PldAccountant().epsilon(event, 1e-6) > renyi
-    assert charged_epsilon(event, delta=Decimal("1e-6"), neighbours=ADD) <= Decimal("0.027")
-
-
-def test_where_renyi_says_nothing_two_grids_must_agree(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If they never do, nothing is charged and nothing is approved."""
-    event = SampledGaussian(Decimal(6), Fraction(1, 10), 10)
-    assert charged_epsilon(event, delta=DELTA, neighbours=SWAP) > charged_epsilon(
-        event, delta=DELTA, neighbours=ADD
-    )
-    monkeypatch.setattr(charging, "AGREEMENT", -1.0)
-    with pytest.raises(UnsupportedEventError, match="agree"):
-        charged_epsilon(event, delta=DELTA, neighbours=SWAP)
-
-
-def test_an_infinite_bound_is_no_charge(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no finite ε exists the event is refused."""
-
-    def unbounded(event: Event, delta: float) -> float:
-        return float("inf")
-
-    monkeypatch.setattr(charging, "_below_renyi", unbounded)
-    event = SampledGaussian(Decimal(2), Fraction(1, 10), 10)
-    with pytest.raises(UnsupportedEventError, match="no finite"):
-        charged_epsilon(event, delta=DELTA, neighbours=ADD)
-
-
-def test_no_release_is_free() -> None:
-    """An event whose ε at this δ is zero is still charged 0.001."""
-    event = SampledGaussian(Decimal(1000), Fraction(1, 1000), 1)
-    assert charged_epsilon(event, delta=DELTA, neighbours=ADD) == Decimal("0.001")
-
-
+@pytest.mark.slow
 def test_each_limit_is_charged_in_its_own_relation() -> None:
     """A record-level plan is charged for adding or removing and for replacing."""
     entry = approved(small_plan(), limit(), limit(neighbours=SWAP))
@@ -102,6 +66,83 @@ def test_a_record_level_plan_does_not_cover_persons() -> None:
     """Where persons are limited, a limit that cannot be charged is not ignored."""
     with pytest.raises(PlanRefusedError, match="persons"):
         approved(small_plan(), limit(), limit(Unit.PERSON))
+
+
+def with_cap(plan: Plan, cap: int) -> Plan:
+    """The plan with a declared cap on the records of one person."""
+    regions = tuple(replace(region, max_records_per_person=cap) for region in plan.regions)
+    return replace(plan, regions=regions)
+
+
+@pytest.mark.slow
+def test_a_declared_cap_covers_persons() -> None:
+    """A record-level plan is then charged to persons as a mixture of Gaussians."""
+    plan = with_cap(small_plan(), 3)
+    entry = approved(plan, limit(), limit(Unit.PERSON), limit(Unit.PERSON, SWAP))
+    record, person, replaced = entry.charges
+    mixture = MixtureOfGaussians(Decimal(8), Fraction(1, 10), 3, 10)
+    assert person.epsilon == charged_epsilon(mixture, delta=DELTA, neighbours=ADD)
+    assert record.epsilon < person.epsilon < replaced.epsilon
+    assert record == approved(small_plan(), limit()).charges[0]
+
+
+@pytest.mark.slow
+def test_a_person_may_cost_more_than_a_record_was_promised() -> None:
+    """The promise of a record-level plan is to records; the person's limit decides."""
+    plan = with_cap(small_plan(epsilon="0.4"), 4)
+    assert charge(plan, "north").epsilon <= Decimal("0.4")
+    assert charge(plan, "north", unit=Unit.PERSON).epsilon > Decimal("0.4")
+
+
+def test_a_cap_of_one_makes_the_person_a_record() -> None:
+    """Declared, not assumed: then both units cost the same."""
+    plan = with_cap(small_plan(), 1)
+    assert charge(plan, "north", unit=Unit.PERSON) == charge(plan, "north")
+
+
+def test_all_components_are_charged_together() -> None:
+    """A score and a count beside the training cost more than it, and less than the sum."""
+    score = Component("score", Decimal(20), Fraction(1), 5, ComponentKind.SCALAR)
+    count = Component("count", Decimal(50), Fraction(1), 1, ComponentKind.COUNT)
+    regions = tuple(
+        replace(region, components=(*region.components, score, count))
+        for region in small_plan().regions
+    )
+    plan = replace(small_plan(), regions=regions)
+    entry = approved(plan, limit())
+    parts = [charged_epsilon(e, delta=DELTA, neighbours=ADD) for e in entry.components.values()]
+    assert list(entry.components) == ["train", "score", "count"]
+    assert max(parts) < entry.charges[0].epsilon < sum(parts)
+    together = Composed(
+        (
+            SampledGaussian(Decimal(8), Fraction(1, 10), 10),
+            Gaussian(Decimal(20), 5),
+            Gaussian(Decimal(50), 1),
+        )
+    )
+    assert entry.charges[0].epsilon == charged_epsilon(together, delta=DELTA, neighbours=ADD)
+
+
+@pytest.mark.slow
+def test_whoever_admits_a_plan_sees_what_the_accountants_said() -> None:
+    """Three opinions on the plan's own promise, and the same charge."""
+    found = admission_check(small_plan(), "north")
+    assert found.renyi is not None
+    assert found.prv is not None
+    assert found.pld <= found.renyi
+    assert abs(found.prv - found.pld) <= 0.01
+    assert found.charged == charge(small_plan(), "north").epsilon
+
+
+def test_an_accountant_that_disagrees_keeps_the_plan_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is charged while one of the computations must be wrong."""
+
+    def astray(accountant: PrvAccountant, event: Event, delta: float) -> float:
+        return 7.0
+
+    monkeypatch.setattr(PrvAccountant, "epsilon", astray)
+    with pytest.raises(UnsupportedEventError, match="agree"):
+        approved(small_plan(), limit())
 
 
 def test_the_plans_own_relation_must_be_limited() -> None:

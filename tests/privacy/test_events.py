@@ -9,13 +9,22 @@ from hypothesis import strategies as st
 
 from privacy.canonical import Json, dumps, loads
 from privacy.errors import MalformedDocumentError, UnsupportedEventError
-from privacy.events import Composed, Event, Gaussian, SampledGaussian, from_json
+from privacy.events import (
+    Composed,
+    Event,
+    Gaussian,
+    MixtureOfGaussians,
+    SampledGaussian,
+    from_json,
+)
 
 NOISE = st.decimals("0.001", 100, places=3)
 STEPS = st.integers(1, 10**6)
 RATES = st.fractions(0, 1, max_denominator=10**6).filter(bool)
-MECHANISMS: st.SearchStrategy[Event] = st.builds(Gaussian, NOISE, STEPS) | st.builds(
-    SampledGaussian, NOISE, RATES, STEPS
+MECHANISMS: st.SearchStrategy[Event] = (
+    st.builds(Gaussian, NOISE, STEPS)
+    | st.builds(SampledGaussian, NOISE, RATES, STEPS)
+    | st.builds(MixtureOfGaussians, NOISE, RATES, st.integers(1, 1000), STEPS)
 )
 EVENTS = st.recursive(
     MECHANISMS, lambda inner: st.builds(Composed, st.lists(inner, max_size=3).map(tuple))
@@ -42,6 +51,13 @@ def test_an_unknown_kind_is_refused(kind: str) -> None:
         {"kind": "gaussian", "noise_multiplier": "1"},
         {"kind": "gaussian", "noise_multiplier": "1", "steps": 0},
         {"kind": "sampled-gaussian", "noise_multiplier": "1", "steps": 1, "sample_rate": "0.5"},
+        {
+            "kind": "mixture-of-gaussians",
+            "noise_multiplier": "1",
+            "sample_rate": "1/2",
+            "records_per_unit": 0,
+            "steps": 1,
+        },
         {"kind": "composed", "events": "none"},
         [],
     ],
@@ -70,3 +86,18 @@ def test_an_event_happens() -> None:
     """Zero steps are no event."""
     with pytest.raises(UnsupportedEventError):
         SampledGaussian(Decimal(1), Fraction(1, 2), 0)
+
+
+@pytest.mark.parametrize("records", [0, 1001])
+def test_a_unit_has_some_records_and_not_any_number(records: int) -> None:
+    """A stranger's ledger cannot ask for a computation without end."""
+    with pytest.raises(UnsupportedEventError, match="records"):
+        MixtureOfGaussians(Decimal(1), Fraction(1, 2), records, 1)
+
+
+def test_a_mixture_checks_its_noise_and_rate() -> None:
+    """As every other mechanism does."""
+    with pytest.raises(UnsupportedEventError):
+        MixtureOfGaussians(Decimal(0), Fraction(1, 2), 2, 1)
+    with pytest.raises(UnsupportedEventError):
+        MixtureOfGaussians(Decimal(1), Fraction(3, 2), 2, 1)

@@ -34,6 +34,7 @@ from privacy.ledger_entries import Note
 from privacy.ledger_state import fold_all
 from privacy.lineage import Declaration, TeacherLineage
 from privacy.plan import Plan
+from privacy.tree import is_consistent
 from tests.privacy.builders import DIGEST, NOON, RECORD_LIMIT, noon, ready_ledger, small_plan
 
 ROOT = Path(__file__).parents[2]
@@ -274,11 +275,11 @@ def test_a_full_disk_stops_the_region_and_loses_nothing(path: Path, plan: Plan) 
     """When nothing more can be written the entry is refused, and the ledger stays whole."""
     with ready_ledger(path, plan) as ledger:
         # SQLite reports a file at its page limit as it reports a full disk (SQLITE_FULL).
-        ledger._file._connection.execute("PRAGMA max_page_count = 1")
+        ledger._log._file._connection.execute("PRAGMA max_page_count = 1")
         before = ledger.state
         with pytest.raises(LedgerStorageError, match="free disk space"):
             ledger.note("long", {"text": "x" * 500_000})
-        ledger._file._connection.execute("PRAGMA max_page_count = 100000")
+        ledger._log._file._connection.execute("PRAGMA max_page_count = 100000")
         assert ledger.state == before
         assert ledger.reserve(plan.hash, 1, "train", 2) == 1
 
@@ -353,9 +354,87 @@ def test_threads_may_share_a_ledger(path: Path, plan: Plan) -> None:
 def test_a_forked_ledger_refuses_to_work(path: Path) -> None:
     """SQLite's locks do not survive a fork; the child must open its own."""
     with Ledger.create(path, region="north", clock=noon) as ledger:
-        ledger._process += 1  # as a child would see it
+        ledger._log._process += 1  # as a child would see it
         with pytest.raises(LedgerError, match="fork"):
             ledger.note("self-test", {})
+
+
+def test_a_merged_account_pays_for_both_names(path: Path) -> None:
+    """Afterwards a plan for either lineage is charged to the one account that is left."""
+    with Ledger.create(path, region="north", clock=noon) as ledger:
+        for lineage, study in (("patients", "first"), ("staff", "second")):
+            ledger.open_account(lineage, [RECORD_LIMIT])
+            ledger.admit_plan(small_plan(study=study), "north", "me", lineage=lineage)
+        first, second = ledger.budget()
+        ledger.merge_accounts("patients", "staff", "me")
+        (both,) = ledger.budget()
+        assert both.charged == first.charged + second.charged
+        assert both.max_steps == first.max_steps + second.max_steps
+        ledger.admit_plan(small_plan(study="third"), "north", "me", lineage="staff")
+        assert ledger.budget()[0].charged.epsilon > both.charged.epsilon
+        with pytest.raises(UnknownEntryError, match="merged into 'patients'"):
+            ledger.merge_accounts("staff", "patients", "me")
+
+
+def test_a_new_version_of_the_data_keeps_its_lineages_budget(path: Path, plan: Plan) -> None:
+    """It is on record, under an account that is open, and gives nothing back."""
+    with ready_ledger(path, plan) as ledger:
+        before = ledger.budget()
+        ledger.record_data_version("patients", DIGEST)
+        assert ledger.budget() == before
+        kept = Note("data-version", {"lineage": "patients", "fingerprint": DIGEST})
+        assert ledger.entries()[-1].payload == kept
+        with pytest.raises(UnknownEntryError):
+            ledger.record_data_version("staff", DIGEST)
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_a_file_put_in_the_place_of_an_open_one_is_noticed(
+    path: Path, plan: Plan, moved: bool
+) -> None:
+    """SQLite would go on in the old file, which nobody finds again; the copy is told from it."""
+    with ready_ledger(path, plan) as ledger:
+        copy = path.with_name("copy.db")
+        with sqlite3.connect(path) as source, sqlite3.connect(copy) as target:
+            source.backup(target)
+        source.close()
+        target.close()
+        if moved:
+            copy.replace(path)
+        else:
+            path.unlink()
+        with pytest.raises(LedgerCorruptError, match="replaced"):
+            ledger.reserve(plan.hash, 1, "train", 2)
+        with pytest.raises(LedgerCorruptError, match="replaced"):
+            _ = ledger.state
+
+
+def test_a_damaged_page_is_one_clear_error(path: Path, plan: Plan) -> None:
+    """SQLite's own words, and what to do."""
+    with ready_ledger(path, plan) as ledger:
+        for number in range(50):
+            ledger.note("filler", {"text": f"{number}" * 400})
+    data = bytearray(path.read_bytes())
+    data[100:200] = b"\xff" * 100
+    path.write_bytes(data)
+    with pytest.raises(LedgerCorruptError, match="compare it with the checkpoints"):
+        Ledger.open(path, clock=noon)
+
+
+def test_an_older_copy_is_told_by_a_root_and_a_fork_by_its_proof(path: Path, plan: Plan) -> None:
+    """Whoever kept a size and a root needs nothing else; growth is shown with a few hashes."""
+    with ready_ledger(path, plan) as ledger:
+        kept = ledger.root_at()
+        assert kept is not None
+        one_round(ledger, plan.hash, 1, CONTEXT)
+        now = ledger.root_at()
+        assert now is not None
+        size, top = now
+        proof = ledger.growth(kept[0], size)
+        assert is_consistent(*kept, size=size, root_hash=top, proof=proof)
+        assert ledger.growth(0, size) == ()
+        with pytest.raises(ValueError, match="entries"):
+            ledger.growth(1, size + 1)
 
 
 # It pauses after each reserve, as a region trains: SQLite's lock is not fair to who waits.
@@ -379,9 +458,12 @@ print(taken)
 """
 
 
+RACERS = 8
+
+
 @pytest.mark.slow
 def test_racing_processes_reserve_exactly_to_the_cap(path: Path) -> None:
-    """Three processes that reserve threes from 1,000 steps get 333 of them together."""
+    """Eight processes that reserve threes from 1,000 steps get 333 of them together."""
     plan = small_plan(rounds=952, local_steps=1, noise_multiplier="40")
     ready_ledger(path, plan).close()
     racers = [
@@ -392,7 +474,7 @@ def test_racing_processes_reserve_exactly_to_the_cap(path: Path) -> None:
             stdout=subprocess.PIPE,
             text=True,
         )
-        for _ in range(3)
+        for _ in range(RACERS)
     ]
     for racer in racers:
         assert racer.stdout is not None
@@ -401,7 +483,7 @@ def test_racing_processes_reserve_exactly_to_the_cap(path: Path) -> None:
         assert racer.stdin is not None
         racer.stdin.write("go\n")
         racer.stdin.flush()
-    taken = [int(racer.communicate(timeout=60)[0]) for racer in racers]
+    taken = [int(racer.communicate(timeout=120)[0]) for racer in racers]
 
     assert sum(taken) == 333
     assert min(taken) > 0, "they did not race"

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 import pytest
@@ -20,13 +20,14 @@ from privacy.errors import (
     UnknownEntryError,
 )
 from privacy.events import Gaussian
-from privacy.guarantee import Bound, Neighbours, Unit
+from privacy.guarantee import NOTHING, Bound, Guarantee, Neighbours, Unit
 from privacy.ledger_entries import (
     Account,
     Approval,
     Context,
     Entry,
     Genesis,
+    Merge,
     Note,
     Payload,
     Release,
@@ -48,8 +49,22 @@ def bound(epsilon: str, delta: str = "0.00001", neighbours: Neighbours = ADD) ->
     return Bound(Unit.RECORD, neighbours, Decimal(epsilon), Decimal(delta))
 
 
-def approval(plan: str, *, steps: int = 5, charges: Sequence[Bound] = (bound("1"),)) -> Approval:
-    return Approval(plan, "patients", {"train": Gaussian(Decimal(1), steps)}, tuple(charges), "me")
+def approval(
+    plan: str,
+    *,
+    steps: int = 5,
+    charges: Sequence[Bound] = (bound("1"),),
+    lineage: str = "patients",
+) -> Approval:
+    return Approval(
+        plan,
+        lineage,
+        Unit.RECORD,
+        None,
+        {"train": Gaussian(Decimal(1), steps)},
+        tuple(charges),
+        "me",
+    )
 
 
 GENESIS = Genesis("north")
@@ -67,6 +82,12 @@ FIRST: list[Payload] = [
     Release(A, 0, "train", 1, SUM, 8),
     Reveal(A, 0, CTX, ALL, SUM),
 ]
+
+
+STAFF = Account("staff", (bound("1.5", "0.0001"),))
+OTHER_RELATION = Account("staff", (bound("1.5", neighbours=SWAP),))
+TWO: list[Payload] = [*OPEN, STAFF]
+MERGE = Merge("patients", "staff", "me")
 
 
 def body(state: LedgerState, payload: Payload, *, time: int = 0) -> bytes:
@@ -108,12 +129,32 @@ STEPS: st.SearchStrategy[Payload] = st.one_of(
         st.sampled_from([SUM, SUM2]),
     ),
     st.builds(Sum, PLANS, SMALL, st.sampled_from([CTX, CTX2]), st.sampled_from([ALL, FEWER])),
+    st.sampled_from(
+        [
+            Account("staff", (bound("1.2", "0.0001"),)),
+            Merge("patients", "staff", "me"),
+            Merge("staff", "patients", "me"),
+        ]
+    ),
     st.builds(
         approval,
         PLANS,
+        lineage=st.sampled_from(["patients", "staff"]),
         charges=st.sampled_from(["0.7", "1", "1.5"]).map(lambda epsilon: [bound(epsilon)]),
     ),
 )
+
+
+def _charged(
+    state: LedgerState, lineage: str, relations: Iterable[tuple[Unit, Neighbours]]
+) -> dict[tuple[Unit, Neighbours], Guarantee]:
+    """Add up anew what the plans that an account pays for cost."""
+    total = dict.fromkeys(relations, NOTHING)
+    for plan in state.plans.values():
+        if state.payer(plan.approval.lineage) == lineage:
+            for charge in plan.approval.charges:
+                total[charge.relation] += charge.guarantee
+    return total
 
 
 @settings(max_examples=200)
@@ -128,6 +169,20 @@ def test_no_sequence_of_entries_overspends(steps: list[Payload]) -> None:
     for account in state.accounts.values():
         for limit in account.limits:
             assert limit.guarantee.covers(account.charged[limit.relation])
+    assert all(
+        account.charged == _charged(state, lineage, account.charged)
+        for lineage, account in state.accounts.items()
+    )
+    assert {state.payer(plan.approval.lineage) for plan in state.plans.values()} <= set(
+        state.accounts
+    )
+    assert not set(state.merged) & set(state.accounts)
+    assert set(state.merged.values()) <= set(state.accounts)
+    _check_steps(state)
+
+
+def _check_steps(state: LedgerState) -> None:
+    """Check that what was done under each plan was reserved, released and accepted before."""
     for plan in state.plans.values():
         for part in plan.components.values():
             spent = [draw.steps for draws in part.reserves.values() for draw in draws]
@@ -170,7 +225,11 @@ def test_a_refused_entry_leaves_no_trace(steps: list[Payload]) -> None:
         ([GENESIS, ACCOUNT], approval(A, charges=[]), LedgerError),
         ([GENESIS, ACCOUNT], approval(A, charges=[bound("1", neighbours=SWAP)]), LedgerError),
         ([GENESIS, ACCOUNT], approval(A, charges=[bound("1"), bound("1")]), LedgerError),
-        ([GENESIS, ACCOUNT], Approval(A, "patients", {}, (bound("1"),), "me"), LedgerError),
+        (
+            [GENESIS, ACCOUNT],
+            Approval(A, "patients", Unit.RECORD, None, {}, (bound("1"),), "me"),
+            LedgerError,
+        ),
         (OPEN, approval(A), DuplicateEntryError),
         (OPEN, approval(B, charges=[bound("1.001")]), BudgetExceededError),
         (OPEN, Context(B, 1, 1, CTX), UnknownEntryError),
@@ -215,6 +274,15 @@ def test_a_refused_entry_leaves_no_trace(steps: list[Payload]) -> None:
         (OPEN, Sum(B, 0, CTX, ALL), UnknownEntryError),
         (OPEN, Sum(A, 1, CTX, ALL), DuplicateEntryError),
         (FIRST, Sum(A, 0, CTX, FEWER), DuplicateEntryError),
+        (OPEN, Merge("patients", "staff", "me"), UnknownEntryError),
+        (OPEN, Merge("staff", "patients", "me"), UnknownEntryError),
+        (OPEN, Merge("patients", "patients", "me"), DuplicateEntryError),
+        ([*OPEN, OTHER_RELATION], Merge("patients", "staff", "me"), LedgerError),
+        ([*TWO, approval(B, lineage="staff")], MERGE, BudgetExceededError),
+        ([*TWO, MERGE], MERGE, UnknownEntryError),
+        ([*TWO, MERGE], approval(B, lineage="staff"), UnknownEntryError),
+        ([*TWO, MERGE], approval(B), BudgetExceededError),
+        ([*TWO, MERGE], STAFF, DuplicateEntryError),
         ([*FIRST, Sum(A, 0, CTX, ALL)], Sum(A, 0, CTX2, ALL), DuplicateEntryError),
         ([*FIRST, Sum(A, 0, CTX, ALL)], Context(A, 0, 1, CTX2), ReplayedContextError),
         ([*FIRST[:-1], Sum(A, 0, CTX, ALL)], Reveal(A, 0, CTX, FEWER, SUM), DuplicateEntryError),
@@ -251,6 +319,34 @@ def test_a_retry_reveals_for_the_same_survivors_only() -> None:
     assert state.revealed(A, 1) == REVEALED[-1]
     assert state.reveals(B) == {}
     assert state.revealed(A, 2) is None
+
+
+def test_merged_accounts_owe_what_both_owed() -> None:
+    """Of the limits the lower one stays: neither steward's promise becomes weaker."""
+    cheap = approval(B, lineage="staff", charges=[bound("0.25")])
+    state = folded([*TWO, cheap, MERGE])
+    account = state.accounts["patients"]
+    assert set(state.accounts) == {"patients"}
+    assert account.limits == (bound("1.5", "0.0001"),)
+    assert account.charged[Unit.RECORD, ADD] == Guarantee(Decimal("1.25"), Decimal("0.00002"))
+    assert (state.payer("staff"), state.payer("patients")) == ("patients", "patients")
+
+
+def test_a_plan_goes_on_after_its_account_was_merged() -> None:
+    """It was charged in full before; its steps are its own."""
+    cheap = approval(B, lineage="staff", charges=[bound("0.25")])
+    state = folded([*TWO, cheap, MERGE, Reserve(B, 0, "train", 1, 5)])
+    assert state.plans[B].components["train"].reserved_steps == 5
+    with pytest.raises(BudgetExceededError):
+        fold(state, body(state, Reserve(B, 1, "train", 1, 1)))
+
+
+def test_a_chain_of_merges_leads_to_the_account_that_is_left() -> None:
+    """Every former name pays there."""
+    guests = Account("guests", (bound("1.5", "0.0001"),))
+    state = folded([*TWO, guests, Merge("staff", "patients", "me"), Merge("guests", "staff", "me")])
+    assert {state.payer(name) for name in ("patients", "staff", "guests")} == {"guests"}
+    assert set(state.accounts) == {"guests"}
 
 
 def test_published_sums_come_in_order() -> None:

@@ -19,11 +19,13 @@ from privacy.errors import (
     PrivacyError,
     UnsupportedEventError,
 )
+from privacy.events import Gaussian
 from privacy.guarantee import Neighbours, Unit
 from privacy.lineage import Declaration, TeacherLineage
 from privacy.plan import (
     Artifacts,
     Component,
+    ComponentKind,
     OptimizerName,
     OptimizerTerms,
     Plan,
@@ -113,7 +115,8 @@ def test_garbage_is_no_plan(data: bytes) -> None:
 @pytest.mark.parametrize(
     "members",
     [
-        {"format": "stillroom-plan/2"},
+        {"format": "stillroom-plan/1"},
+        {"format": "stillroom-plan/3"},
         {"extra": 1},
         {"rounds": "4"},
         {"artifacts": {}},
@@ -187,6 +190,8 @@ def test_a_plan_that_contradicts_itself_is_refused(members: dict[str, Any]) -> N
         (PLAN.regions[0], {"weight": Fraction(0)}),
         (PLAN.regions[0], {"components": ()}),
         (PLAN.regions[0], {"components": PLAN.regions[0].components * 2}),
+        (PLAN.regions[0], {"max_records_per_person": 0}),
+        (PLAN.regions[0].components[0], {"kind": ComponentKind.SCALAR}),
         (PLAN.regions[0].components[0], {"name": ""}),
         (PLAN.sum, {"bits": 24}),
         (PLAN.sum, {"value_range": Decimal(0)}),
@@ -211,6 +216,69 @@ def test_a_plan_trains_by_sampled_noise_only() -> None:
     )
     with pytest.raises(UnsupportedEventError, match="sampled-gaussian"):
         Plan.from_bytes(text)
+
+
+def test_a_kind_has_its_event() -> None:
+    """A score of sampled units, or of a kind that this release does not know, is refused."""
+    data = PLAN.to_bytes()
+    with pytest.raises(UnsupportedEventError, match="gaussian one for a scalar"):
+        Plan.from_bytes(data.replace(b'"kind":"train"', b'"kind":"scalar"'))
+    with pytest.raises(MalformedDocumentError, match="kind"):
+        Plan.from_bytes(data.replace(b'"kind":"train"', b'"kind":"histogram"'))
+
+
+def with_component(plan: Plan, *parts: Component, only: str | None = None) -> Plan:
+    """The plan with more components, in every region or in one."""
+    regions = tuple(
+        replace(region, components=(*region.components, *parts))
+        if only in (None, region.name)
+        else region
+        for region in plan.regions
+    )
+    return replace(plan, regions=regions)
+
+
+SCORE = Component("score", Decimal(20), Fraction(1), 5, ComponentKind.SCALAR)
+COUNT = Component("count", Decimal(50), Fraction(1), 1, ComponentKind.COUNT)
+
+
+def test_a_plan_holds_every_release() -> None:
+    """A sweep of two runs, a score and a count survive the round trip with their kinds."""
+    second = replace(PLAN.regions[0].component("train"), name="train-2")
+    plan = with_component(PLAN, second, SCORE, COUNT)
+    assert Plan.from_bytes(plan.to_bytes(), expected_hash=plan.hash) == plan
+    assert [part.kind for part in plan.regions[0].components] == [
+        ComponentKind.TRAIN,
+        ComponentKind.TRAIN,
+        ComponentKind.SCALAR,
+        ComponentKind.COUNT,
+    ]
+    assert SCORE.event == Gaussian(Decimal(20), 5)
+
+
+def test_components_fit_the_plan() -> None:
+    """Runs of another length, other releases in one region, and a plan without training."""
+    train = PLAN.regions[0].component("train")
+    with pytest.raises(PlanRefusedError, match="train-2"):
+        with_component(PLAN, replace(train, name="train-2", max_steps=3))
+    with pytest.raises(PlanRefusedError, match="something else"):
+        with_component(PLAN, SCORE, only="west")
+    untrained = tuple(
+        replace(region, components=(replace(SCORE, name="train", max_steps=10),))
+        for region in PLAN.regions
+    )
+    with pytest.raises(PlanRefusedError, match="to train"):
+        replace(PLAN, regions=untrained)
+
+
+def test_a_cap_on_a_persons_records_is_for_plans_of_records() -> None:
+    """It survives the round trip; where the unit is the person there is another field for it."""
+    regions = tuple(replace(region, max_records_per_person=4) for region in PLAN.regions)
+    plan = replace(PLAN, regions=regions)
+    assert Plan.from_bytes(plan.to_bytes(), expected_hash=plan.hash) == plan
+    assert plan.hash != PLAN.hash
+    with pytest.raises(PlanRefusedError, match="max_records_per_unit"):
+        replace(plan, unit=Unit.PERSON)
 
 
 def test_regions_and_components_are_found_by_name() -> None:

@@ -93,6 +93,21 @@ def test_a_proof_of_growth_holds_for_its_two_trees_alone(size: int, data: st.Dat
         assert not is_consistent(old, before, size=size, root_hash=after, proof=changed)
 
 
+@given(size=st.integers(1, 40), data=st.data())
+def test_another_program_proves_growth_between_our_roots(size: int, data: st.DataObject) -> None:
+    """And gives the same roots; its proofs have another form, and hold between ours."""
+    pymerkle = pytest.importorskip("pymerkle")
+    old = data.draw(st.integers(1, size))
+    tree = pymerkle.InmemoryTree(algorithm="sha256")
+    for number in range(size):
+        tree.append_entry(str(number).encode())
+    all_ = leaves(size)
+    assert tree.get_root(size) == root(all_)
+    assert tree.get_root(old) == root(all_[:old])
+    theirs = tree.prove_consistency(old, size)
+    pymerkle.verify_consistency(root(all_[:old]), root(all_), theirs)
+
+
 @given(size=st.integers(2, 40), data=st.data())
 def test_a_rewritten_past_is_not_consistent(size: int, data: st.DataObject) -> None:
     """Whoever changes an old entry cannot prove growth with the proof of the changed tree."""

@@ -59,7 +59,7 @@ _FEDERATED = 'lineage = "federated-dp"\npopulation = "patients"'
         (_edit("layers = [0, 2]", "layers = [0, 3]"), TeacherError, r"0\.\.2"),
         (_rows(lambda rows: rows[5].__setitem__(0, "w1 " * 17)), RecordsError, "at most 16"),
         (_edit('model = "teacher"', 'model = "nobody"'), TeacherError, "no folder here"),
-        (_edit('lineage = "public"', _FEDERATED), LineageRefusedError, "earlier federation"),
+        (_edit('lineage = "public"', _FEDERATED), LineageRefusedError, "hashes of the plans"),
     ],
     ids=[
         *("a region more", "a region less", "too many", "too few", "unknown label", "no text"),

@@ -11,10 +11,13 @@ import pytest
 from typer.testing import CliRunner
 
 from client.approval import approved_plan
+from client.conformance import PassedBefore
 from client.folder import RegionFolder
 from client.halt import halt_file
 from client.policy import Policy
+from distillation.dp.conformance_subject import Check
 from privacy.ledger import Ledger
+from privacy.noise import gaussian
 from protocol.governance import sign_change
 from protocol.identity import Identity, Registry, region_uid
 from stillroom import region_opening
@@ -310,6 +313,22 @@ def test_what_a_plan_costs_is_said_before_anything_is_spent(ready: Home) -> None
     assert "1 more plan of this kind" in said
     assert (cost["further_plans"], cost["further_rounds"]) == (1, 3)
     assert ready.folder.ledger.read_bytes() == before
+
+
+@pytest.mark.slow
+def test_a_check_shows_the_trainers_self_test_by_name(
+    ready: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All nineteen, each with what holds; of a trainer with half the noise, what does not."""
+    code, said = ready.run("check", "--plan", ready.plan)
+    monkeypatch.setattr("distillation.dp.optimizer.gaussian", lambda *drawn: gaussian(*drawn) / 2)
+    monkeypatch.setattr("stillroom.region_checking.passed_before", PassedBefore())
+    wrong, then = ready.run("check", "--plan", ready.plan)
+
+    assert (code, wrong) == (Exit.DONE, Exit.FAILED), said
+    assert [f"holds · trainer, {check}: " in said for check in Check] == [True] * 19
+    assert "violated · trainer, noise scale: expected that noise of the plan's scale" in then
+    assert "holds · trainer, sample rate: " in then
 
 
 def test_a_check_says_what_is_missing(home: Home) -> None:
