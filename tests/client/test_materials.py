@@ -52,7 +52,7 @@ def test_the_bench_has_one_row_a_record(prepared: World, folder: RegionFolder) -
     labels = list(materials.records.labels)
 
     assert len(bench) == len(materials.records) > 0
-    assert torch.equal(bench.targets.log_probs, answers.log_probs)
+    assert torch.equal(bench.classes.log_probs, answers.log_probs)
     assert [int(n) >= 0 for n in bench.targets.reference[:, 0]] == [x is not None for x in labels]
 
 
@@ -60,7 +60,7 @@ def test_a_second_start_does_not_ask_the_teacher(
     folder: RegionFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Labels come from the encrypted cache, bit by bit, until they expire."""
-    first, asked = _open(folder).targets.log_probs, list[int]()
+    first, asked = _open(folder).classes.log_probs, list[int]()
     original = ClassifierTeacher.answer
 
     def counting(teacher: ClassifierTeacher, tokens: Tokens) -> Answers:
@@ -68,9 +68,9 @@ def test_a_second_start_does_not_ask_the_teacher(
         return original(teacher, tokens)
 
     monkeypatch.setattr(ClassifierTeacher, "answer", counting)
-    second = _open(folder).targets.log_probs
+    second = _open(folder).classes.log_probs
     assert asked == []
-    late = _open(folder, now=lambda: clock() + 31 * 24 * 3600).targets.log_probs
+    late = _open(folder, now=lambda: clock() + 31 * 24 * 3600).classes.log_probs
 
     assert torch.equal(first, second)
     assert torch.equal(first, late)
@@ -79,9 +79,9 @@ def test_a_second_start_does_not_ask_the_teacher(
 
 def test_another_regions_labels_do_not_open(folder: RegionFolder) -> None:
     """A cache of another key, or a damaged one, is an error or is computed again."""
-    first = _open(folder).targets.log_probs
+    first = _open(folder).classes.log_probs
     (folder.root / "labels.key").write_bytes(bytes(32))
-    assert torch.equal(_open(folder).targets.log_probs, first)
+    assert torch.equal(_open(folder).classes.log_probs, first)
     folder.labels.write_bytes(b"no cache at all, at any length" * 40)
     with pytest.raises(LabelCacheError):
         _open(folder)

@@ -189,11 +189,23 @@ _BAD = {
     ),
     # student and objective
     "train of later": (
-        "layers = [0, 5]", 'layers = [0]\ntrain = "lora"',
-        ["student.train", "'lora' comes in a later version", "head, last"],
+        "layers = [0, 5]", 'layers = [0]\ntrain = "all"',
+        ["student.train", "'all' comes in a later version", "head, last, lora, norms"],
     ),
     "unknown train": ("layers = [0, 5]", 'layers = [0]\ntrain = "x"', ["one of head, last"]),
-    "task of later": ('"chapters"', '"chapters"\ntask = "language-model"', ["later version"]),
+    "train of the other task": (
+        "layers = [0, 5]", 'layers = [0]\ntrain = "lora"',
+        ["[student] train", "head or last for the task classification", "got 'lora'"],
+    ),
+    "more trained layers than there are": (
+        "layers = [0, 5]", "layers = [0, 5]\ntrained_layers = 3", ["trained_layers", "2 layers"],
+    ),
+    "classifier made ready": (
+        'model = "teacher"', 'model = "teacher"\nprepare_epochs = 1', ["prepare_epochs", "remove"],
+    ),
+    "classifier of chats": (
+        'model = "teacher"', 'model = "teacher"\ntemplate = "chat"', ["template", "plain text"],
+    ),
     "no layers": ("layers = [0, 5]", "layers = []", ["layers", "such as [0, 5]"]),
     "layer twice": ("layers = [0, 5]", "layers = [0, 0]", ["each once"]),
     "negative layer": ("layers = [0, 5]", "layers = [-1]", ["from 0"]),
@@ -203,13 +215,30 @@ _BAD = {
     "no labels to learn": (
         'label = "chapter"\nregion', "region", ["[objective] label", "data.private.label"],
     ),
+    "unknown term": (
+        "soft = 1.0", 'more = [{term = "x", weight = 1}]', ["more[0]", "generalised-jsd", "'x'"],
+    ),
+    "term without its constant": (
+        "soft = 1.0", 'more = [{term = "blend", weight = 1, alpha = 0.5}]',
+        ["more[0]", "['alpha', 'temperature']"],
+    ),
+    "term with another's constant": (
+        "soft = 1.0", 'more = [{term = "brier", weight = 1, alpha = 0.5}]',
+        ["more[0]", "got ['alpha']"],
+    ),
+    "term on hidden states": (
+        "soft = 1.0", 'more = [{term = "feature-cosine", weight = 1}]', ["warm_up.feature_weight"],
+    ),
+    "term without a weight": (
+        "soft = 1.0", 'more = [{term = "brier", weight = 0}]', ["weight", "> 0"],
+    ),
     # privacy
     "zero epsilon": ("epsilon = 2.0", "epsilon = 0.0", ["[privacy] epsilon", "> 0", "got 0"]),
     "negative epsilon": ("epsilon = 2.0", "epsilon = -1", ["> 0", "got -1"]),
     "zero delta": ("delta = 1e-5", "delta = 0.0", ["[privacy] delta", "> 0 and < 1"]),
     "certain delta": ("delta = 1e-5", "delta = 1.0", ["[privacy] delta", "> 0 and < 1"]),
     "large delta": ("delta = 1e-5", "delta = 1e-3", ["δ", "[regions.north] of 1800", "lower it"]),
-    "persons": ("delta = 1e-5", 'delta = 1e-5\nunit = "person"', ["[privacy] unit", "data.private.unit"]),
+    "persons": ("delta = 1e-5", 'delta = 1e-5\nunit = "person"', ["unit", "data.private.unit"]),
     "no clip": ("delta = 1e-5", "delta = 1e-5\nclip_norm = 0", ["[privacy] clip_norm", "> 0"]),
     # federation and regions
     "no rounds": ("rounds = 10", "rounds = 0", ["[federation] rounds", ">= 1", "got 0"]),
