@@ -15,6 +15,7 @@ PrivacyError
     ├── LedgerClockError      the clock went back
     ├── UnknownEntryError     names a plan, component, account or context that was never entered
     ├── DuplicateEntryError   this was entered before, with other content
+    ├── AccountFrozenError    the account was stopped by an incident
     ├── MissingReserveError   a release without the reserve that pays for it
     ├── MissingReleaseError   a send without the release that it carries
     └── ReplayedContextError  a round that this region accepted before
@@ -81,6 +82,10 @@ class UnknownEntryError(LedgerError):
 
 class DuplicateEntryError(LedgerError):
     """The same thing was entered before, with other content."""
+
+
+class AccountFrozenError(LedgerError):
+    """An incident stopped the account: nothing is spent, released or sent under it."""
 
 
 class MissingReserveError(LedgerError):

@@ -43,6 +43,7 @@ from privacy.errors import LedgerError
 from privacy.guarantee import Bound
 from privacy.ledger_entries import Entry
 from privacy.ledger_grants import Account, Genesis, Merge, Note
+from privacy.ledger_incidents import Freeze, Lift
 from privacy.ledger_log import LedgerLog
 from privacy.ledger_rounds import RoundEntries
 from privacy.ledger_state import fold_all
@@ -169,6 +170,30 @@ class Ledger(RoundEntries):
             LedgerError: If they limit different units or relations.
         """
         self._append(lambda _: Merge(lineage, absorbed, approved_by))
+
+    def freeze(
+        self, lineage: str, reason: str, *, evidence: Mapping[str, Json], frozen_by: str
+    ) -> None:
+        """Stop an account: nothing is approved, trained, released or sent under it any more.
+
+        Raises:
+            UnknownEntryError: If the account is not open.
+            LedgerError: If there is no reason.
+        """
+        self._append(
+            lambda state: Freeze(account_name(state, lineage), reason, evidence, frozen_by)
+        )
+
+    def lift(self, lineage: str, charges: Sequence[Bound], reason: str, *, lifted_by: str) -> None:
+        """Use a frozen account again, and charge it what the finding shows, at least.
+
+        Raises:
+            BudgetExceededError: If it cannot pay that: then it stays frozen.
+            LedgerError: If it is not frozen, or reason, name or a limit's charge is missing.
+        """
+        self._append(
+            lambda state: Lift(account_name(state, lineage), tuple(charges), reason, lifted_by)
+        )
 
     def record_data_version(self, lineage: str, fingerprint: str) -> None:
         """Note that a lineage's data changed: the budget stays the one of all its versions.

@@ -17,6 +17,7 @@ from privacy.canonical import dumps, loads
 from privacy.errors import LedgerCorruptError, LedgerVersionError, PrivacyError, UnknownEntryError
 from privacy.fields import Fields
 from privacy.ledger_grants import FORMAT, Account, Approval, Genesis, Grant, Merge, Note
+from privacy.ledger_incidents import Freeze, Lift
 from privacy.ledger_steps import Context, Release, Reserve, Reveal, Send, Step, Sum
 
 __all__ = [
@@ -27,8 +28,10 @@ __all__ = [
     "Approval",
     "Context",
     "Entry",
+    "Freeze",
     "Genesis",
     "Grant",
+    "Lift",
     "Merge",
     "Note",
     "Payload",
@@ -49,7 +52,7 @@ Payload: TypeAlias = Grant | Step
 _KINDS: dict[str, type[Payload]] = {
     kind.KIND: kind
     for kind in (
-        *(Genesis, Account, Merge, Approval, Note),
+        *(Genesis, Account, Merge, Approval, Freeze, Lift, Note),
         *(Context, Reserve, Release, Send, Reveal, Sum),
     )
 }

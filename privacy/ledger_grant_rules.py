@@ -1,18 +1,20 @@
 """The rules for what a steward enters: accounts, merged accounts, plans and notes.
 
 - an account is opened once, and merged accounts owe together what each owed;
-- a plan is approved once, and Σε and Σδ stay within every limit.
+- a plan is approved once, and Σε and Σδ stay within every limit;
+- a frozen account approves nothing until its freeze is lifted, and lifting it charges.
 
 Across plans basic composition is a valid filter (Rogers et al. 2016, arXiv 1605.08294).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import singledispatch
 
 from privacy.errors import (
+    AccountFrozenError,
     BudgetExceededError,
     DuplicateEntryError,
     LedgerError,
@@ -20,6 +22,7 @@ from privacy.errors import (
 )
 from privacy.guarantee import NOTHING, Bound, Guarantee, Neighbours, Unit
 from privacy.ledger_grants import Account, Approval, Genesis, Grant, Merge, Note
+from privacy.ledger_incidents import Freeze, Lift
 from privacy.ledger_values import AccountState, ComponentState, LedgerState, PlanState
 
 
@@ -84,7 +87,7 @@ def _(payload: Merge, state: LedgerState) -> LedgerState:
                 "the data set"
             )
     del accounts[payload.absorbed]
-    accounts[payload.lineage] = AccountState(limits, charged)
+    accounts[payload.lineage] = AccountState(limits, charged, stays.frozen or ends.frozen)
     merged = {
         name: payload.lineage if stands_for == payload.absorbed else stands_for
         for name, stands_for in state.merged.items()
@@ -113,7 +116,8 @@ def _(payload: Approval, state: LedgerState) -> LedgerState:
     account = _account(state, payload.lineage)
     if not payload.components:
         raise LedgerError("expected a plan with at least one component")
-    charged = _charge(account, payload)
+    require_usable(state, payload.lineage)
+    charged = _charge(account, payload.lineage, payload.charges)
     components = {name: ComponentState(event.steps) for name, event in payload.components.items()}
     return replace(
         state,
@@ -122,23 +126,58 @@ def _(payload: Approval, state: LedgerState) -> LedgerState:
     )
 
 
+@apply_grant.register
+def _(payload: Freeze, state: LedgerState) -> LedgerState:
+    account = _account(state, payload.lineage)
+    if not payload.reason.strip():
+        raise LedgerError("expected the reason why the account is frozen, got none")
+    frozen = replace(account, frozen=payload.reason)
+    return replace(state, accounts={**state.accounts, payload.lineage: frozen})
+
+
+@apply_grant.register
+def _(payload: Lift, state: LedgerState) -> LedgerState:
+    account = _account(state, payload.lineage)
+    if not account.frozen:
+        raise LedgerError(f"the account {payload.lineage!r} is not frozen: nothing is to be lifted")
+    if not (payload.reason.strip() and payload.lifted_by.strip()):
+        raise LedgerError("expected why the account may be used again, and who answers for it")
+    charged = _charge(account, payload.lineage, payload.charges)
+    usable = replace(account, charged=charged, frozen="")
+    return replace(state, accounts={**state.accounts, payload.lineage: usable})
+
+
+def require_usable(state: LedgerState, lineage: str) -> None:
+    """Check that the account that pays for a lineage is not stopped.
+
+    Raises:
+        AccountFrozenError: If it is, with the reason.
+    """
+    reason = state.frozen(lineage)
+    if reason:
+        raise AccountFrozenError(
+            f"the account {state.payer(lineage)!r} is frozen ({reason}): find the cause, and have "
+            "the freeze lifted with a charge for what was found"
+        )
+
+
 def _charge(
-    account: AccountState, payload: Approval
+    account: AccountState, lineage: str, given: Sequence[Bound]
 ) -> Mapping[tuple[Unit, Neighbours], Guarantee]:
-    """Add the plan's charges to the account's, one for each limit, or refuse."""
-    charges = {charge.relation: charge.guarantee for charge in payload.charges}
-    if len(charges) != len(payload.charges) or set(charges) != set(account.charged):
+    """Add charges to the account's, one for each limit, or refuse."""
+    charges = {charge.relation: charge.guarantee for charge in given}
+    if len(charges) != len(given) or set(charges) != set(account.charged):
         raise LedgerError(
             "expected one charge for each limit of the account "
-            f"({', '.join(map(str, account.limits))}), got {', '.join(map(str, payload.charges))}"
+            f"({', '.join(map(str, account.limits))}), got {', '.join(map(str, given))}"
         )
     after = {relation: account.charged[relation] + charges[relation] for relation in charges}
     for limit in account.limits:
         if not limit.guarantee.covers(after[limit.relation]):
             left = limit.guarantee.minus(account.charged[limit.relation])
             raise BudgetExceededError(
-                f"the account {payload.lineage!r} grants {limit}; left are ε = {left.epsilon}, "
-                f"δ = {left.delta}; the plan costs ε = {charges[limit.relation].epsilon}, "
+                f"the account {lineage!r} grants {limit}; left are ε = {left.epsilon}, "
+                f"δ = {left.delta}; asked is a charge of ε = {charges[limit.relation].epsilon}, "
                 f"δ = {charges[limit.relation].delta}; approve a cheaper plan"
             )
     return after

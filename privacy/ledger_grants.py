@@ -16,6 +16,7 @@ from privacy.errors import LedgerCorruptError, LedgerVersionError
 from privacy.events import Composed, Event, Mechanism, for_persons
 from privacy.fields import Fields
 from privacy.guarantee import Bound, Unit
+from privacy.ledger_incidents import Freeze, Lift
 
 FORMAT = "stillroom-ledger/1"
 
@@ -180,4 +181,4 @@ class Note:
         return cls(topic=fields.text("topic"), content=fields.mapping("content"))
 
 
-Grant: TypeAlias = Genesis | Account | Merge | Approval | Note
+Grant: TypeAlias = Genesis | Account | Merge | Approval | Freeze | Lift | Note

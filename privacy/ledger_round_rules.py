@@ -25,6 +25,7 @@ from privacy.errors import (
     ReplayedContextError,
     UnknownEntryError,
 )
+from privacy.ledger_grant_rules import require_usable
 from privacy.ledger_steps import Context, Release, Reserve, Reveal, Send, Step, Sum
 from privacy.ledger_values import ComponentState, LedgerState, PlanState
 
@@ -68,6 +69,7 @@ def _(payload: Context, state: LedgerState) -> LedgerState:
 
 @apply_step.register
 def _(payload: Reserve, state: LedgerState) -> LedgerState:
+    _require_usable(state, payload)
     part = _component(state, payload)
     if payload.round in part.releases:
         raise DuplicateEntryError(
@@ -102,6 +104,7 @@ def _(payload: Release, state: LedgerState) -> LedgerState:
                 f"({known.payload_sha256[:16]}…); send that one"
             )
         return state
+    _require_usable(state, payload)
     draws = part.reserves.get(payload.round, ())
     if not draws or draws[-1].draw != payload.draw:
         raise MissingReserveError(
@@ -118,6 +121,7 @@ def _(payload: Release, state: LedgerState) -> LedgerState:
 
 @apply_step.register
 def _(payload: Send, state: LedgerState) -> LedgerState:
+    _require_usable(state, payload)
     part = _component(state, payload)
     if payload.round not in part.releases:
         raise MissingReleaseError(
@@ -186,6 +190,10 @@ def _(payload: Sum, state: LedgerState) -> LedgerState:
     return _with_plan(
         state, payload.plan, replace(plan, sums=_with(plan.sums, payload.round, payload))
     )
+
+
+def _require_usable(state: LedgerState, payload: Reserve | Release | Send) -> None:
+    require_usable(state, _plan(state, payload.plan).approval.lineage)
 
 
 def _plan(state: LedgerState, plan_hash: str) -> PlanState:

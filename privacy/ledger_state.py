@@ -15,6 +15,7 @@ from privacy.errors import LedgerCorruptError
 from privacy.ledger_entries import Entry, body_hash
 from privacy.ledger_grant_rules import apply_grant
 from privacy.ledger_grants import Account, Approval, Genesis, Merge, Note
+from privacy.ledger_incidents import Freeze, Lift
 from privacy.ledger_round_rules import apply_step
 from privacy.ledger_values import AccountState, ComponentState, LedgerState, PlanState
 
@@ -49,7 +50,7 @@ def fold(state: LedgerState, body: bytes) -> LedgerState:
     payload = entry.payload
     after = (
         apply_grant(payload, state)
-        if isinstance(payload, Genesis | Account | Merge | Approval | Note)
+        if isinstance(payload, Genesis | Account | Merge | Approval | Freeze | Lift | Note)
         else apply_step(payload, state)
     )
     return replace(after, size=entry.seq, head=body_hash(body), time=entry.time)

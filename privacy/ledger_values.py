@@ -16,10 +16,17 @@ from privacy.ledger_steps import Release, Reserve, Reveal, Send, Sum
 
 @dataclass(frozen=True, slots=True)
 class AccountState:
-    """One lineage's limits and what was charged against each."""
+    """One lineage's limits and what was charged against each.
+
+    Attributes:
+        limits: What the steward granted.
+        charged: What is owed, by unit and relation.
+        frozen: Why nothing may be spent or leave now; empty if it may.
+    """
 
     limits: tuple[Bound, ...]
     charged: Mapping[tuple[Unit, Neighbours], Guarantee]
+    frozen: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +105,11 @@ class LedgerState:
             for plan, known in self.plans.items()
             if self.payer(known.approval.lineage) == payer
         )
+
+    def frozen(self, lineage: str) -> str:
+        """Return why the account that pays for a lineage is stopped; empty if it is not."""
+        account = self.accounts.get(self.payer(lineage))
+        return account.frozen if account else ""
 
     def released(self, plan_hash: str, round_: int, component: str) -> Release | None:
         """Return the release of this round and component, or None."""

@@ -18,7 +18,9 @@ from privacy.ledger_entries import (
     Approval,
     Context,
     Entry,
+    Freeze,
     Genesis,
+    Lift,
     Merge,
     Note,
     Payload,
@@ -43,6 +45,8 @@ PAYLOADS: st.SearchStrategy[Payload] = st.one_of(
     st.builds(Genesis, TEXT),
     st.builds(Account, TEXT, BOUND_LISTS),
     st.builds(Merge, TEXT, TEXT, TEXT),
+    st.builds(Freeze, TEXT, TEXT, st.dictionaries(TEXT, VALUES, max_size=3), TEXT),
+    st.builds(Lift, TEXT, BOUND_LISTS, TEXT, TEXT),
     st.builds(
         Approval,
         DIGESTS,

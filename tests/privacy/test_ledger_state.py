@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from privacy.errors import (
+    AccountFrozenError,
     BudgetExceededError,
     DuplicateEntryError,
     LedgerCorruptError,
@@ -26,7 +28,9 @@ from privacy.ledger_entries import (
     Approval,
     Context,
     Entry,
+    Freeze,
     Genesis,
+    Lift,
     Merge,
     Note,
     Payload,
@@ -88,6 +92,8 @@ STAFF = Account("staff", (bound("1.5", "0.0001"),))
 OTHER_RELATION = Account("staff", (bound("1.5", neighbours=SWAP),))
 TWO: list[Payload] = [*OPEN, STAFF]
 MERGE = Merge("patients", "staff", "me")
+FREEZE = Freeze("patients", "an audit exceeds the claim", {"bound": "2.5"}, "me")
+LIFT = Lift("patients", (bound("0.25"),), "the audit was wrong", "me")
 
 
 def body(state: LedgerState, payload: Payload, *, time: int = 0) -> bytes:
@@ -388,3 +394,64 @@ def test_time_does_not_run_backwards() -> None:
     state = fold(LedgerState(), body(LedgerState(), GENESIS, time=10))
     with pytest.raises(LedgerCorruptError, match="time"):
         fold(state, body(state, ACCOUNT, time=9))
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        Reserve(A, 1, "train", 1, 2),
+        Release(A, 0, "train", 1, SUM, 8),
+        Send(A, 0, "train", CTX, SUM2, 8, "server"),
+    ],
+    ids=lambda payload: payload.KIND,
+)
+def test_nothing_is_spent_or_leaves_while_an_account_is_frozen(payload: Payload) -> None:
+    """Also what was reserved or released before; after the lift it goes on, and is charged more."""
+    before = [*OPEN, Context(A, 0, 0, CTX), Reserve(A, 0, "train", 1, 2)]
+    if isinstance(payload, Send):
+        before.append(Release(A, 0, "train", 1, SUM, 8))
+    if isinstance(payload, Reserve):
+        before = list(OPEN)
+    frozen = folded([*before, FREEZE])
+    owed = frozen.accounts["patients"].charged[Unit.RECORD, ADD].epsilon
+
+    with pytest.raises(AccountFrozenError, match="an audit exceeds the claim"):
+        fold(frozen, body(frozen, payload))
+    usable = fold(frozen, body(frozen, LIFT))
+    after = fold(usable, body(usable, payload))
+    assert after.accounts["patients"].charged[Unit.RECORD, ADD].epsilon == owed + Decimal("0.25")
+    assert after.accounts["patients"].frozen == ""
+
+
+def test_a_frozen_account_approves_no_plan() -> None:
+    """Whatever is left of it."""
+    frozen = folded([GENESIS, ACCOUNT, FREEZE])
+    with pytest.raises(AccountFrozenError):
+        fold(frozen, body(frozen, approval(A)))
+
+
+@pytest.mark.parametrize(
+    ("payloads", "last", "error"),
+    [
+        (OPEN, LIFT, LedgerError),
+        ([*OPEN, FREEZE], replace(LIFT, reason=" "), LedgerError),
+        ([*OPEN, FREEZE], replace(LIFT, lifted_by=""), LedgerError),
+        ([*OPEN, FREEZE], replace(LIFT, charges=()), LedgerError),
+        ([*OPEN, FREEZE], replace(LIFT, charges=(bound("100"),)), BudgetExceededError),
+        (OPEN, replace(FREEZE, reason=""), LedgerError),
+        (OPEN, replace(FREEZE, lineage="nobody"), UnknownEntryError),
+    ],
+)
+def test_a_freeze_is_lifted_by_name_and_with_a_charge(
+    payloads: list[Payload], last: Payload, error: type[Exception]
+) -> None:
+    """Not frozen, no reason, nobody who answers, no charge, or more than the account has left."""
+    state = folded(payloads)
+    with pytest.raises(error):
+        fold(state, body(state, last))
+
+
+def test_a_merge_carries_the_freeze() -> None:
+    """Two accounts that are one are frozen if either was."""
+    state = folded([*TWO, replace(FREEZE, lineage="staff"), MERGE])
+    assert state.frozen("patients") == state.frozen("staff") == FREEZE.reason
