@@ -12,7 +12,7 @@ from client.folder import RegionFolder, write_durably
 from client.materials import Materials, load_materials
 from client.policy import Policy
 from distillation.model_files import ModelFiles
-from distillation.teacher import ClassifierTeacher
+from distillation.teacher import Teacher
 from privacy.errors import LineageRefusedError
 from privacy.ledger import Ledger
 from privacy.lineage import admit
@@ -27,7 +27,7 @@ def approve(
     *,
     ledger: Ledger,
     approved_by: str,
-    load_teacher: Callable[[ModelFiles], ClassifierTeacher] = ClassifierTeacher.load,
+    load_teacher: Callable[[ModelFiles], Teacher] | None = None,
 ) -> Materials:
     """Check a plan against policy, artifacts, records and trainer; charge the account; sign.
 
@@ -40,7 +40,7 @@ def approve(
         plan_bytes: The plan's canonical JSON.
         ledger: The region's ledger.
         approved_by: Who read and approved it.
-        load_teacher: Loads a checked teacher.
+        load_teacher: Loads a checked teacher; None: as the plan's task loads it.
 
     Returns:
         The materials that were checked, ready to train with.

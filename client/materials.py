@@ -7,30 +7,27 @@ progress never fails in a way that depends on the data.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import torch
-
 from client.errors import ApprovalRefusedError
 from client.folder import RegionFolder
 from client.policy import Policy
 from distillation.errors import ArtifactError
+from distillation.kit import Labelling, kit_of
 from distillation.labels import LabelCache, LabelSource
 from distillation.model_files import ModelFiles, locate
-from distillation.objectives import Targets
 from distillation.recipe import Recipe
 from distillation.record_rules import require_per_record
 from distillation.records import (
     Columns,
     Records,
     capped,
-    check_labels,
     check_public_size,
     read_records,
 )
-from distillation.students import MeanPoolClassifier, load_classifier
-from distillation.teacher import ClassifierTeacher, load_tokenizer
-from distillation.tokens import Tokens, tokenize
-from distillation.trained_part import TrainedPart, trained_part
-from distillation.workbench import Workbench, references, soft_labels, unit_numbers
+from distillation.teacher import Teacher
+from distillation.tokens import Tokens
+from distillation.trained_part import TrainedPart
+from distillation.vocabularies import shared_tokenizer
+from distillation.workbench import Workbench, unit_numbers
 from privacy.guarantee import Unit
 from privacy.plan import Plan
 
@@ -51,7 +48,7 @@ class Materials:
 
     recipe: Recipe
     part: TrainedPart
-    teacher: ClassifierTeacher
+    teacher: Teacher
     teacher_files: ModelFiles
     records: Records
     tokens: Tokens
@@ -63,24 +60,24 @@ class Materials:
         Raises:
             LabelCacheError: If a cached label does not open.
         """
+        kit = kit_of(self.recipe.task)
         source = LabelSource(
             self.teacher_files.weights_sha256,
             self.teacher_files.tokenizer_sha256,
             self.recipe.template,
+            kit.form(self.recipe),
         )
-        log_probs = soft_labels(
+        inputs = self.part.inputs(self.tokens)
+        targets = kit.targets(
             self.teacher,
             self.tokens,
-            cache=cache,
-            source=source,
-            record_ids=self.records.ids,
-            texts=self.records.texts,
+            self.records,
+            self.recipe,
+            Labelling(cache, source),
+            positions=inputs.mask.shape[1],
         )
-        reference = references(self.records.labels, self.teacher.outcomes).unsqueeze(1)
-        mask = torch.ones(log_probs.shape[:2], dtype=torch.bool)
-        targets = Targets(log_probs, reference, mask)
         units = unit_numbers(self.records.units) if self.unit is Unit.PERSON else None
-        return Workbench(self.part.inputs(self.tokens), targets, units=units)
+        return Workbench(inputs, targets, units=units)
 
 
 def load_materials(
@@ -88,7 +85,7 @@ def load_materials(
     policy: Policy,
     plan: Plan,
     *,
-    load_teacher: Callable[[ModelFiles], ClassifierTeacher] = ClassifierTeacher.load,
+    load_teacher: Callable[[ModelFiles], Teacher] | None = None,
 ) -> Materials:
     """Load and check the artifacts and the records.
 
@@ -96,7 +93,8 @@ def load_materials(
         folder: The region's folder.
         policy: Its policy.
         plan: The plan whose artifacts these should be.
-        load_teacher: Loads a checked teacher; a simulation loads it once for all regions.
+        load_teacher: Loads a checked teacher; a simulation loads it once for all regions. None: as
+            the plan's task loads it.
 
     Raises:
         ApprovalRefusedError: If an artifact is not the one that the plan names.
@@ -106,12 +104,9 @@ def load_materials(
     teacher_files = locate(str(folder.artifacts / "teacher"))
     student_files = locate(str(folder.artifacts / "student"))
     recipe = _recipe(folder)
-    student = load_classifier(student_files.folder)
-    if not isinstance(student, MeanPoolClassifier):
-        raise ApprovalRefusedError(
-            f"expected a student of kind stillroom-mean-pool, got {type(student).__name__}"
-        )
-    part = trained_part(student, recipe.train)
+    kit = kit_of(recipe.task)
+    student = kit.load_student(student_files.folder)
+    part = kit.part(student, recipe)
     require_per_record(student, part.module)
     _require_hashes(
         [
@@ -122,13 +117,14 @@ def load_materials(
             ("layout", part.layout.hash.hex(), plan.artifacts.layout),
         ]
     )
-    teacher = load_teacher(teacher_files)
+    tokenizer = shared_tokenizer(teacher_files, student_files, student)
+    teacher = (load_teacher or kit.load_teacher)(teacher_files)
     teacher.require_room(recipe.max_tokens)
     records = _records(folder, policy, plan)
-    check_labels(records, teacher.outcomes)
+    kit.check_records(records, teacher)
     terms = plan.region(policy.region)
     check_public_size(records, policy.region, terms.public_size, unit=plan.unit)
-    tokens = tokenize(records.texts, load_tokenizer(teacher_files), max_tokens=recipe.max_tokens)
+    tokens = kit.tokens(records.texts, tokenizer, recipe)
     return Materials(recipe, part, teacher, teacher_files, records, tokens, plan.unit)
 
 

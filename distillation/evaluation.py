@@ -5,6 +5,7 @@ Sources: macro-F1 as in scikit-learn's ``f1_score(average="macro")``; expected c
 with equal-mass bins, Nixon et al. 2019.
 """
 
+import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -34,6 +35,11 @@ class Quality:
     calibration_error: float
     brier: float
     nll: float
+
+    @property
+    def perplexity(self) -> float:
+        """Exp of ``nll``: among how many equally likely answers the model hesitates."""
+        return math.exp(self.nll)
 
     def to_dict(self) -> dict[str, float]:
         """Return the figures by name."""

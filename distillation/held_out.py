@@ -13,6 +13,9 @@ from distillation.evaluation import Quality, evaluate
 from distillation.layout import Vector
 from distillation.trained_part import FrozenInputs, TrainedPart
 
+_LEAST = 1e-12
+"""Under this a probability's logarithm says nothing; as in `evaluate`."""
+
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
@@ -37,6 +40,12 @@ class HeldOut:
     def teacher_quality(self) -> Quality:
         """Measure the teacher on the same records."""
         return evaluate(self.teacher, self.labels, teacher=self.teacher)
+
+    def divergence(self, weights: Vector) -> float:
+        """Return the mean KL(teacher ‖ student) a record, in nats."""
+        student = np.maximum(self.probabilities(weights), _LEAST)
+        theirs = np.maximum(self.teacher, _LEAST)
+        return float((self.teacher * (np.log(theirs) - np.log(student))).sum(axis=1).mean())
 
     @torch.no_grad()
     def probabilities(self, weights: Vector) -> NDArray[np.float64]:

@@ -1,7 +1,8 @@
 """Where a model's files are, and what they hash to.
 
 A model is named by ``package:NAME`` (a file inside an installed Python package), by a folder, or
-by a hub id with a pinned revision. Weights are read from safetensors only: a pickle can run code.
+by a hub id with a pinned revision. Weights are read from safetensors, or from one GGUF file, which
+holds configuration and tokenizer too; nothing else: a pickle can run code.
 """
 
 import hashlib
@@ -26,14 +27,21 @@ class ModelFiles:
     """A model on this machine.
 
     Attributes:
-        folder: Holds ``config.json``, ``*.safetensors`` and the tokenizer.
+        folder: Holds ``config.json``, ``*.safetensors`` and the tokenizer, or one GGUF file.
         weights_sha256: Hex hash of config and weights, as the plan names it.
         tokenizer_sha256: Hex hash of the tokenizer's files.
+        gguf: The name of the GGUF file; None where there are safetensors.
     """
 
     folder: Path
     weights_sha256: str
     tokenizer_sha256: str
+    gguf: str | None = None
+
+    @property
+    def loading(self) -> dict[str, str]:
+        """What transformers' loaders have to be told beside the folder."""
+        return {} if self.gguf is None else {"gguf_file": self.gguf}
 
 
 def locate(model: str, *, revision: str | None = None, base: Path | None = None) -> ModelFiles:
@@ -48,11 +56,14 @@ def locate(model: str, *, revision: str | None = None, base: Path | None = None)
         TeacherError: If there is no such model, or it has no safetensors.
     """
     folder = _folder_of(model, revision, base or Path.cwd())
-    weights = sorted(folder.glob("*.safetensors"))
+    weights, single = sorted(folder.glob("*.safetensors")), sorted(folder.glob("*.gguf"))
+    if not weights and len(single) == 1:
+        digest = hash_files(single)
+        return ModelFiles(folder, digest, digest, gguf=single[0].name)
     if not (folder / "config.json").is_file() or not weights:
         raise TeacherError(
-            f"expected config.json and *.safetensors in the model '{model}', found neither pair; "
-            "pickled weights are refused: convert the model to safetensors"
+            f"expected config.json and *.safetensors in the model '{model}', or one GGUF file, "
+            "found neither; pickled weights are refused: convert the model to safetensors"
         )
     tokenizer = [folder / name for name in _TOKENIZER_FILES if (folder / name).is_file()]
     return ModelFiles(
@@ -98,7 +109,12 @@ def _package_folder(name: str) -> Path:
             folder = Path(str(file.locate())).parent
             if any(folder.glob("*.safetensors")):
                 return folder
-    raise TeacherError(f"the package '{name}' holds no config.json beside *.safetensors")
+    for file in files:
+        if file.suffix == ".gguf":
+            return Path(str(file.locate())).parent
+    raise TeacherError(
+        f"the package '{name}' holds no config.json beside *.safetensors and no GGUF file"
+    )
 
 
 def _hub_folder(model: str, revision: str) -> Path:

@@ -7,7 +7,7 @@ coordinator.
 from collections.abc import Mapping
 from fractions import Fraction
 
-from distillation.aggregate import ServerOptimizer
+from distillation.aggregate import ServerOptimizer, Squares
 from distillation.layout import Layout
 from privacy.plan import Plan
 from protocol.encoding import tagged_hash
@@ -38,7 +38,13 @@ def rotation_of(plan: Plan, round_: int) -> bytes:
 
 def optimizer_of(plan: Plan) -> ServerOptimizer:
     """Return the plan's server optimizer."""
+    said = plan.optimizer
+    squares = None
+    if said.second_momentum is not None and said.adaptivity is not None:
+        squares = Squares(float(said.second_momentum), float(said.adaptivity))
     return ServerOptimizer(
-        learning_rate=float(plan.optimizer.learning_rate),
-        momentum=float(plan.optimizer.momentum),
+        learning_rate=float(said.learning_rate),
+        momentum=float(said.momentum),
+        squares=squares,
+        average=said.average,
     )

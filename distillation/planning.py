@@ -13,11 +13,13 @@ from fractions import Fraction
 from pathlib import Path
 
 from distillation.dp.trainer import LocalOptimizer
+from distillation.kinds import ServerRule, Task, Template, Train
 from distillation.layout import Layout
 from distillation.model_files import ModelFiles
-from distillation.objectives import Objective
+from distillation.objectives import Objective, Weighted
+from distillation.objectives.registry import build
 from distillation.recipe import Recipe
-from distillation.study import Study
+from distillation.study import Study, term_of
 from privacy.guarantee import Neighbours, Unit
 from privacy.lineage import Declaration
 from privacy.noise import noise_scale
@@ -48,7 +50,9 @@ class PlannedArtifacts:
 
 def recipe_of(study: Study) -> Recipe:
     """Return the public constants of local training."""
-    goal = study.objective
+    goal, train = study.objective, study.student.train
+    is_language_model = study.study.task is Task.LANGUAGE_MODEL
+    on_top = train in (Train.LORA, Train.NORMS)
     return Recipe(
         task=study.study.task,
         train=study.student.train,
@@ -58,11 +62,16 @@ def recipe_of(study: Study) -> Recipe:
             hard=float(goal.hard),
             label=float(goal.label),
             temperature=float(goal.temperature),
+            more=tuple(Weighted(float(each.weight), build(term_of(each))) for each in goal.more),
         ),
         optimizer=LocalOptimizer(
             learning_rate=float(study.optimizer.learning_rate),
             momentum=float(study.optimizer.momentum),
         ),
+        template="" if study.teacher.template is Template.TEXT else study.teacher.template.value,
+        rank=study.student.rank if train is Train.LORA else 0,
+        trained_layers=study.student.trained_layers if on_top else 0,
+        top_k=study.labels.top_k if is_language_model else 0,
     )
 
 
@@ -97,11 +106,7 @@ def make_plan(study: Study, artifacts: PlannedArtifacts) -> Plan:
         },
         max_records_per_person=_declared_caps(study),
         sum_terms=_sum_terms(study, Decimal(1)),
-        optimizer=OptimizerTerms(
-            name=OptimizerName.SGD,
-            learning_rate=study.optimizer.server_learning_rate,
-            momentum=study.optimizer.server_momentum,
-        ),
+        optimizer=_optimizer_terms(study),
         artifacts=Artifacts(
             layout=artifacts.layout.hash.hex(),
             student=artifacts.student.weights_sha256,
@@ -114,6 +119,19 @@ def make_plan(study: Study, artifacts: PlannedArtifacts) -> Plan:
         teacher=declaration_of(study),
     )
     return _with_range(terms, study)
+
+
+def _optimizer_terms(study: Study) -> OptimizerTerms:
+    said = study.optimizer
+    averaged = "averaged-" if said.average > 1 else ""
+    return OptimizerTerms(
+        name=OptimizerName(averaged + said.server.value),
+        learning_rate=said.server_learning_rate,
+        momentum=said.server_momentum,
+        average=said.average,
+        second_momentum=said.server_second_momentum if said.server is ServerRule.ADAM else None,
+        adaptivity=said.server_adaptivity if said.server is ServerRule.ADAM else None,
+    )
 
 
 def capped_weights(sizes: Mapping[str, int]) -> dict[str, Fraction]:

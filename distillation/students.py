@@ -57,6 +57,11 @@ class MeanPoolClassifier(PreTrainedModel):
         self.head = nn.Linear(self.encoder.config.hidden_size, int(config.num_labels or 0))
         self.post_init()  # type: ignore[no-untyped-call]  # transformers is partly typed
 
+    def get_input_embeddings(self) -> nn.Module:
+        """Return the encoder's table of tokens."""
+        table: nn.Module = self.encoder.get_input_embeddings()
+        return table
+
     def _init_weights(self, module: nn.Module) -> None:
         if module is self.head:
             nn.init.zeros_(self.head.weight)

@@ -11,7 +11,17 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Self
 
-from distillation.errors import StudyError
+from distillation.errors import StudyError, TrainingError
+from distillation.kinds import TRAINED, Task, Template
+from distillation.learning_tables import (
+    LabelsTable,
+    ObjectiveTable,
+    OptimizerTable,
+    StudentTable,
+    TermTable,
+    WarmUpTable,
+)
+from distillation.objectives.registry import build
 from distillation.record_rules import refuse_by_name
 from distillation.study_file import read_table, read_toml, refuse_unknown, toml_name, write_toml
 from distillation.study_tables import (
@@ -22,13 +32,9 @@ from distillation.study_tables import (
     EvaluationTable,
     FederationTable,
     GatesTable,
-    ObjectiveTable,
-    OptimizerTable,
     PrivacyTable,
     RegionTable,
-    StudentTable,
     StudyTable,
-    WarmUpTable,
 )
 from distillation.teacher_table import TeacherTable
 from privacy.guarantee import Unit
@@ -39,6 +45,7 @@ __all__ = [
     "EvaluationTable",
     "FederationTable",
     "GatesTable",
+    "LabelsTable",
     "ObjectiveTable",
     "OptimizerTable",
     "PrivacyTable",
@@ -47,12 +54,16 @@ __all__ = [
     "Study",
     "StudyTable",
     "TeacherTable",
+    "TermTable",
     "WarmUpTable",
 ]
 
 _REGION = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _DATA = ("public", "private", "test")
+_CONSTANTS = ("temperature", "alpha", "beta", "strength")
+_ON_LABELS = ("label", "blend", "brier", "entropy-smoothing")
+_ON_FEATURES = ("feature-cosine", "feature-distance")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +82,7 @@ class Study:
     test: DataTable
     teacher: TeacherTable
     student: StudentTable
+    labels: LabelsTable
     objective: ObjectiveTable
     privacy: PrivacyTable
     federation: FederationTable
@@ -82,6 +94,8 @@ class Study:
 
     def __post_init__(self) -> None:
         _check_data(self)
+        _check_task(self)
+        _check_terms(self)
         _check_unit(self)
         _check_teacher(self)
         _check_regions(self)
@@ -175,13 +189,77 @@ def _check_data(study: Study) -> None:
             "[data.private] needs the key 'region': in a simulation, the column that says "
             "which region a record belongs to"
         )
+
+
+def _check_task(study: Study) -> None:
+    task, train = study.study.task, study.student.train
+    if train not in TRAINED[task]:
+        raise StudyError(
+            f"[student] train: expected {' or '.join(TRAINED[task])} for the task {task}, got "
+            f"'{train}'"
+        )
+    if task is Task.CLASSIFICATION:
+        _check_classification(study)
+    else:
+        _check_language_model(study)
+
+
+def _check_classification(study: Study) -> None:
     if study.test.label is None:
         raise StudyError("[data.test] needs the key 'label': without labels there is no test")
-    if study.objective.label and study.private.label is None:
+    named = [each.term for each in study.objective.more if each.term in _ON_LABELS]
+    wanted = ["label"] if study.objective.label else [f"more ({named[0]})"] if named else []
+    if wanted and study.private.label is None:
         raise StudyError(
-            "[objective] label: expected private data with labels, got no data.private.label: "
-            "name that column, or set this weight to 0"
+            f"[objective] {wanted[0]}: expected private data with labels, got no "
+            "data.private.label: name that column, or set this weight to 0"
         )
+    if study.teacher.template is not Template.TEXT:
+        raise StudyError(
+            "[teacher] template: a classifier reads plain text: remove this key, or set "
+            'study.task = "language-model"'
+        )
+    if study.teacher.prepare_epochs:
+        raise StudyError(
+            "[teacher] prepare_epochs: only a language model is made ready on public text; a "
+            "classifier learns nothing from it without labels: remove this key"
+        )
+
+
+def _check_language_model(study: Study) -> None:
+    labelled = [name for name in _DATA if getattr(study, name).label is not None]
+    if labelled or study.private.all_labels is not None:
+        name = (labelled or ["private"])[0]
+        raise StudyError(
+            f"[data.{name}] label: a language model is asked for each text's own next token and "
+            "reads no labels: remove this key"
+        )
+    if study.objective.more:
+        raise StudyError(
+            "[objective] more: a language model's labels are the teacher's top tokens and one "
+            "for the rest, and further terms need the whole distribution: use soft, hard, label"
+        )
+
+
+def _check_terms(study: Study) -> None:
+    for place, each in enumerate(study.objective.more):
+        where = f"[objective] more[{place}]"
+        if each.term in _ON_FEATURES:
+            raise StudyError(
+                f"{where}: '{each.term}' compares hidden states, which are matched in the public "
+                "warm-up only: set warm_up.feature_weight"
+            )
+        try:
+            build(term_of(each))
+        except TrainingError as error:
+            raise StudyError(f"{where}: {error}") from error
+
+
+def term_of(table: TermTable) -> dict[str, str]:
+    """Return a further term as the registry of objectives reads it."""
+    given = {name: getattr(table, name) for name in _CONSTANTS}
+    said = {name: repr(float(value)) for name, value in given.items() if value is not None}
+    return {"term": table.term, **said}
 
 
 def _check_unit(study: Study) -> None:

@@ -219,6 +219,9 @@ def _explain(error: str) -> str:
 def _value(found: object, kind: Any, where: str) -> object:
     if dataclasses.is_dataclass(kind):
         return read_table(typing.cast(type[object], kind), found, where)  # our tables are classes
+    item = (typing.get_args(kind) or (None,))[0]
+    if dataclasses.is_dataclass(item) and isinstance(found, list):
+        return tuple(_value(each, item, f"{where}[{place}]") for place, each in enumerate(found))
     return convert(found, kind, where)
 
 

@@ -10,7 +10,14 @@ from decimal import Decimal
 from fractions import Fraction
 from pathlib import PurePath
 
-from distillation.kinds import Task, Train
+from distillation.kinds import Task
+from distillation.learning_tables import (
+    LabelsTable,
+    ObjectiveTable,
+    OptimizerTable,
+    StudentTable,
+    WarmUpTable,
+)
 from distillation.study_file import Bounds, check_bounds, key
 from distillation.teacher_table import TeacherTable
 from privacy.guarantee import Unit
@@ -19,10 +26,8 @@ DATA_SUFFIXES = (".csv", ".jsonl", ".parquet")
 
 _AT_LEAST_ONE = Bounds(least=1)
 _AT_LEAST_ZERO = Bounds(least=0)
-_NOT_NEGATIVE = Bounds(least=0)
 _POSITIVE = Bounds(above=0)
 _SHARE = Bounds(least=0, most=1)
-_MOMENTUM = Bounds(least=0, below=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +35,7 @@ class StudyTable:
     """What is learned."""
 
     name: str = key("A short name; it appears in the plan and the report.")
-    task: Task = key(
-        "What the student does.", default=Task.CLASSIFICATION, later=("language-model",)
-    )
+    task: Task = key("What the student does.", default=Task.CLASSIFICATION)
     seeds: int = key(
         "Noise draws over which the report averages the researcher's comparisons.",
         default=3,
@@ -83,63 +86,6 @@ class DataTable:
             raise ValueError("expected names of columns, got an empty one: name it or leave it out")
         if len(set(named)) < len(named):
             raise ValueError("expected a column for one purpose, got one for two: name another")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StudentTable:
-    """What the student is made of, and which part of it learns privately."""
-
-    from_: str = key("What the student is cut from: `teacher`.", default="teacher")
-    layers: tuple[int, ...] = key("Which of the teacher's layers it keeps, from 0, ascending.")
-    train: Train = key(
-        "Which tensors are trained privately.",
-        default=Train.HEAD,
-        later=("lora", "all-but-embeddings", "all"),
-    )
-    feature_scale: Decimal = key(
-        "Length of the pooled features.", default=Decimal(8), bounds=_POSITIVE
-    )
-
-    def __post_init__(self) -> None:
-        check_bounds(self)
-        if self.from_ != "teacher":
-            raise ValueError(f"from: expected 'teacher', got '{self.from_[:80]}'")
-        ascending = tuple(sorted(set(self.layers)))
-        if not self.layers or self.layers != ascending or self.layers[0] < 0:
-            raise ValueError(
-                "layers: expected numbers of layers, from 0, ascending, each once, such as "
-                f"[0, 5]; got {list(self.layers)[:40]}"
-            )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObjectiveTable:
-    """What the student imitates: a weighted sum, of which at least one weight is above 0."""
-
-    soft: Decimal = key(
-        "Weight of the teacher's soft labels.", default=Decimal(1), bounds=_NOT_NEGATIVE
-    )
-    hard: Decimal = key(
-        "Weight of the teacher's most likely class.", default=Decimal(0), bounds=_NOT_NEGATIVE
-    )
-    label: Decimal = key(
-        "Weight of the given label, where there is one; needs `data.private.label`.",
-        default=Decimal(0),
-        bounds=_NOT_NEGATIVE,
-    )
-    temperature: Decimal = key(
-        "T, of the soft labels.",
-        default=Decimal(2),
-        bounds=_POSITIVE,
-    )
-
-    def __post_init__(self) -> None:
-        check_bounds(self)
-        if not self.soft + self.hard + self.label:
-            raise ValueError(
-                "expected a weight above 0, got soft, hard and label all 0: there would be "
-                "nothing to learn; set soft = 1.0"
-            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,21 +161,6 @@ class FederationTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OptimizerTable:
-    """SGD in a region, and at the server on the mean of what the regions changed."""
-
-    learning_rate: Decimal = key(
-        "Of a region's private steps.", default=Decimal(1), bounds=_POSITIVE
-    )
-    momentum: Decimal = key("Of a region's private steps.", default=Decimal(0), bounds=_MOMENTUM)
-    server_learning_rate: Decimal = key("Of the server.", default=Decimal(1), bounds=_POSITIVE)
-    server_momentum: Decimal = key("Of the server.", default=Decimal(0), bounds=_MOMENTUM)
-
-    def __post_init__(self) -> None:
-        check_bounds(self)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RegionTable:
     """One region; NAME is lower-case letters, digits and hyphens, at most 32, a letter first."""
 
@@ -248,28 +179,6 @@ class RegionTable:
     budget_epsilon: Decimal | None = key(
         "ε that the region grants; absent: what the plan needs.", default=None, bounds=_POSITIVE
     )
-
-    def __post_init__(self) -> None:
-        check_bounds(self)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WarmUpTable:
-    """Training on public data before the first round; it costs no ε."""
-
-    epochs: int = key("Passes over the public data; 0: none.", default=5, bounds=_NOT_NEGATIVE)
-    batch_size: int = key("Public records in one step.", default=32, bounds=_AT_LEAST_ONE)
-    learning_rate: Decimal = key(
-        "Of the student's layers.", default=Decimal("0.0003"), bounds=_POSITIVE
-    )
-    head_learning_rate: Decimal = key("Of its head.", default=Decimal("0.01"), bounds=_POSITIVE)
-    feature_weight: Decimal = key(
-        "Weight of the feature term: 1 less the cosine between the student's and the teacher's "
-        "embedding.",
-        default=Decimal(10),
-        bounds=_NOT_NEGATIVE,
-    )
-    seed: int = key("Order of the public records.", default=0, bounds=_NOT_NEGATIVE)
 
     def __post_init__(self) -> None:
         check_bounds(self)
@@ -318,6 +227,7 @@ TABLES: Mapping[str, type] = {
     "data.test": DataTable,
     "teacher": TeacherTable,
     "student": StudentTable,
+    "labels": LabelsTable,
     "objective": ObjectiveTable,
     "privacy": PrivacyTable,
     "federation": FederationTable,
@@ -327,4 +237,4 @@ TABLES: Mapping[str, type] = {
     "evaluation": EvaluationTable,
     "baselines": BaselinesTable,
 }
-OPTIONAL_TABLES = ("objective", "optimizer", "warm_up", "evaluation", "baselines")
+OPTIONAL_TABLES = ("labels", "objective", "optimizer", "warm_up", "evaluation", "baselines")

@@ -45,11 +45,22 @@ class Teacher(Protocol):
     """Anything that gives each record a distribution that depends on that record alone."""
 
     @property
+    def model(self) -> PreTrainedModel:
+        """The model itself."""
+
+    @property
     def outcomes(self) -> tuple[str, ...]:
         """Names of the K outcomes, in the order of the last axis."""
 
     def answer(self, tokens: Tokens) -> Answers:
         """Return one distribution a position of every record."""
+
+    def require_room(self, max_tokens: int) -> None:
+        """Check that records of up to ``max_tokens`` fit, padded as they will be.
+
+        Raises:
+            TeacherError: If the teacher has fewer positions.
+        """
 
 
 class ClassifierTeacher:
@@ -141,7 +152,9 @@ def load_tokenizer(files: ModelFiles) -> PreTrainedTokenizerBase:
         TeacherError: If there is none.
     """
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(files.folder)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            files.folder, **files.loading
+        )
     except Exception as error:  # for a damaged file the tokenizers library raises just that
         raise TeacherError(
             f"expected a tokenizer (tokenizer.json) in the model folder '{files.folder.name}', "

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from distillation.kinds import Template
 from distillation.study_file import Bounds, check_bounds, key
 from privacy.guarantee import Bound, Neighbours, Unit
 from privacy.lineage import NEVER, WITHOUT_POPULATION, Declaration, TeacherLineage
@@ -73,6 +74,24 @@ class TeacherTable:
         "Longest text, in tokens; longer ones are refused.",
         default=64,
         bounds=Bounds(least=8, most=512),
+    )
+    template: Template = key(
+        "For language models, how a record is read: plain `text`; a `chat`, a JSON list of "
+        "messages with role and content, of which the assistant's turns count; or `chat-whole`, "
+        "of which every token counts.",
+        default=Template.TEXT,
+    )
+    prepare_epochs: int = key(
+        "Passes over the public text by which a language model is made ready to teach. The text "
+        "is declared public, so the lineage stays what it is.",
+        default=0,
+        bounds=Bounds(least=0),
+    )
+
+    prepare_learning_rate: Decimal = key(
+        "The highest learning rate of that preparation.",
+        default=Decimal("0.0001"),
+        bounds=Bounds(above=0),
     )
 
     def __post_init__(self) -> None:

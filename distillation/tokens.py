@@ -16,6 +16,8 @@ from transformers import PreTrainedTokenizerBase
 from distillation.errors import RecordsError
 
 _BUCKETS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+LONGEST = _BUCKETS[-1]
+"""Tokens of the longest record that any shape holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,10 @@ class Tokens:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def rows(self, rows: Sequence[int]) -> "Tokens":
+        """Return the tokens of these records."""
+        return Tokens(tuple(self.ids[row] for row in rows), self.padding)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
+from transformers import PreTrainedModel
 
 from distillation.batch_independence import IndependentForward
-from distillation.kinds import Train
+from distillation.errors import TrainingError
+from distillation.kinds import TRAINED, Task, Train
 from distillation.layout import Layout, Vector
+from distillation.objectives import Objective, Targets
 from distillation.students import MeanPoolClassifier, encoder_layers, pool
 from distillation.tokens import Batch, Tokens
+from distillation.top_k import TokenTargets
 
 _ROWS = 32
 
@@ -50,7 +54,7 @@ class TrainedPart(ABC):
         layout: Their names in the student, and shapes.
     """
 
-    def __init__(self, student: MeanPoolClassifier, module: nn.Module) -> None:
+    def __init__(self, student: PreTrainedModel, module: nn.Module) -> None:
         self.student = student
         self.module = module
         self.layout = Layout.of(self._named())
@@ -67,6 +71,25 @@ class TrainedPart(ABC):
     @abstractmethod
     def logits(self, module: nn.Module, inputs: FrozenInputs) -> Tensor:
         """Return the student's logits (B, 1, K); ``module`` is `module` or Opacus's wrapper."""
+
+    def losses(
+        self,
+        module: nn.Module,
+        inputs: FrozenInputs,
+        targets: Targets | TokenTargets,
+        objective: Objective,
+    ) -> Tensor:
+        """Return one loss a record, (B,): by default the objective's, from the whole logits.
+
+        Raises:
+            TrainingError: If the objective makes no loss of these targets.
+        """
+        if not isinstance(targets, Targets):
+            raise TrainingError(
+                f"expected targets over classes for a {type(self).__name__}, got top-k labels: "
+                "is this another task's part?"
+            )
+        return objective.per_record(self.logits(module, inputs), targets)
 
     def inputs(self, tokens: Tokens) -> FrozenInputs:
         """Return the frozen inputs of all records, bit-identical whatever else is there."""
@@ -105,6 +128,8 @@ class TrainedPart(ABC):
 
 class HeadPart(TrainedPart):
     """The linear head over pooled features."""
+
+    student: MeanPoolClassifier
 
     def __init__(self, student: MeanPoolClassifier) -> None:
         head = nn.Linear(student.head.in_features, student.head.out_features)
@@ -150,6 +175,8 @@ class _Top(nn.Module):
 class LastLayerPart(TrainedPart):
     """The encoder's last layer and the head."""
 
+    student: MeanPoolClassifier
+
     def __init__(self, student: MeanPoolClassifier) -> None:
         self._index = len(encoder_layers(student.encoder)) - 1
         super().__init__(student, _Top(student))
@@ -176,8 +203,21 @@ class LastLayerPart(TrainedPart):
 
 
 def trained_part(student: MeanPoolClassifier, train: Train) -> TrainedPart:
-    """Return a fresh copy of the part of ``student`` that is to be trained."""
-    return HeadPart(student) if train is Train.HEAD else LastLayerPart(student)
+    """Return a fresh copy of the part of ``student`` that is to be trained.
+
+    Raises:
+        TrainingError: If classifiers have no such part.
+    """
+    parts: dict[Train, type[HeadPart | LastLayerPart]] = {
+        Train.HEAD: HeadPart,
+        Train.LAST: LastLayerPart,
+    }
+    if train not in parts:
+        raise TrainingError(
+            f"expected a classifier to train {', '.join(TRAINED[Task.CLASSIFICATION])}, got "
+            f"'{train}': choose one of these in student.train"
+        )
+    return parts[train](student)
 
 
 def _stack(values: list[Tensor]) -> FrozenInputs:

@@ -7,20 +7,32 @@ rounds, ledgers or the network: it is given weights and terms and returns a delt
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from distillation.dp.optimizer import StepTerms
 from distillation.dp.trainer import train_privately
+from distillation.errors import TrainingError
+from distillation.label_stream import stream_labels
 from distillation.labels import LabelCache, LabelSource
 from distillation.layout import Vector
 from distillation.objectives import UNLABELLED, Targets
 from distillation.recipe import Recipe
 from distillation.teacher import ClassifierTeacher
 from distillation.tokens import Tokens
+from distillation.top_k import TokenTargets
 from distillation.trained_part import FrozenInputs, TrainedPart
 from privacy.noise import SecureStream
+
+AnyTargets: TypeAlias = Targets | TokenTargets
+"""What records are compared with: whole distributions, or the top of a vocabulary's."""
+
+Item = TypeVar("Item")
+
+_ASKED = 256
+"""Records that the teacher labels between two writes: what a killed run loses at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +46,22 @@ class Workbench:
     """
 
     inputs: FrozenInputs
-    targets: Targets
+    targets: AnyTargets
     units: Tensor | None = field(default=None, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    @property
+    def classes(self) -> Targets:
+        """The targets, where they are over classes.
+
+        Raises:
+            TrainingError: If they are top-k labels.
+        """
+        if not isinstance(self.targets, Targets):
+            raise TrainingError("expected targets over classes, got top-k labels of tokens")
+        return self.targets
 
     @property
     def unit_count(self) -> int:
@@ -54,8 +77,7 @@ class Workbench:
         """Return one loss a record, (B,)."""
         inputs = self.inputs[rows]
         inputs.values.requires_grad_()  # Opacus's hooks expect a gradient to flow past the module
-        logits = part.logits(module, inputs)
-        return recipe.objective.per_record(logits, self.targets[rows])
+        return part.losses(module, inputs, self.targets[rows], recipe.objective)
 
     def private_update(
         self,
@@ -100,18 +122,37 @@ def soft_labels(
 ) -> Tensor:
     """Return the teacher's log-probabilities, (n, T, K): cached where they are, else computed.
 
+    A labelling that was killed goes on where it stopped: each batch is kept before the next.
+    Records of one length are asked for together, since their batches have one shape.
+
     Raises:
-        LabelCacheError: If a cached label does not open.
+        LabelCacheError: If a cached label does not open, or a new one cannot be kept.
     """
-    found = [cache.get(source, i, t) for i, t in zip(record_ids, texts, strict=True)]
-    missing = [row for row, label in enumerate(found) if label is None]
-    if missing:
-        some = Tokens(tuple(tokens.ids[row] for row in missing), tokens.padding)
-        answers = teacher.answer(some).log_probs
-        cache.put(source, [record_ids[r] for r in missing], [texts[r] for r in missing], answers)
-        for place, row in enumerate(missing):
-            found[row] = answers[place]
-    return torch.stack([label for label in found if label is not None])
+    order = by_length(tokens)
+
+    def answer(places: Sequence[int]) -> list[Tensor]:
+        return list(teacher.answer(tokens.rows([order[place] for place in places])).log_probs)
+
+    labels = stream_labels(
+        [record_ids[row] for row in order],
+        [texts[row] for row in order],
+        get=lambda record, text: cache.get(source, record, text),
+        put=lambda ids, some, new: cache.put(source, ids, some, torch.stack(list(new))),
+        answer=answer,
+        batch=_ASKED,
+    )
+    return torch.stack(in_order(labels, order))
+
+
+def by_length(tokens: Tokens) -> list[int]:
+    """Return the records' numbers, the shortest first."""
+    return sorted(range(len(tokens)), key=lambda row: len(tokens.ids[row]))
+
+
+def in_order(found: Sequence[Item], order: Sequence[int]) -> list[Item]:
+    """Return what was found for ``order``'s records in the order of the records themselves."""
+    place = {row: number for number, row in enumerate(order)}
+    return [found[place[row]] for row in range(len(order))]
 
 
 def unit_numbers(units: Sequence[str]) -> Tensor:

@@ -27,6 +27,19 @@ class OptimizerName(StrEnum):
     """How both sides turn the published sum into the next student."""
 
     SGD = "sgd"
+    ADAM = "adam"
+    AVERAGED_SGD = "averaged-sgd"
+    AVERAGED_ADAM = "averaged-adam"
+
+    @property
+    def is_adaptive(self) -> bool:
+        """Whether it remembers squares."""
+        return self in (OptimizerName.ADAM, OptimizerName.AVERAGED_ADAM)
+
+    @property
+    def is_averaged(self) -> bool:
+        """Whether the released student is the mean of several rounds'."""
+        return self in (OptimizerName.AVERAGED_SGD, OptimizerName.AVERAGED_ADAM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,35 +182,62 @@ class OptimizerTerms:
     """How the published sum becomes the next student, on both sides.
 
     Attributes:
-        name: The rule.
+        name: The rule, which says which of the rest it has.
         learning_rate: Its step size; > 0.
         momentum: Its memory of earlier rounds, in [0, 1).
+        second_momentum: Its memory of the squares, in [0, 1); adaptive rules only.
+        adaptivity: What is added to the root of the squares, > 0; adaptive rules only.
+        average: Over how many of the last rounds the released student is a mean; 1: the last.
     """
 
     name: OptimizerName
     learning_rate: Decimal
     momentum: Decimal
+    second_momentum: Decimal | None = None
+    adaptivity: Decimal | None = None
+    average: int = 1
 
     def __post_init__(self) -> None:
         require_positive("the server's learning rate", self.learning_rate)
-        if not (self.momentum.is_finite() and 0 <= self.momentum < 1):
-            raise PlanRefusedError(f"expected a momentum in [0, 1), got {self.momentum}")
+        for momentum in (self.momentum, self.second_momentum or Decimal(0)):
+            if not (momentum.is_finite() and 0 <= momentum < 1):
+                raise PlanRefusedError(f"expected a momentum in [0, 1), got {momentum}")
+        if self.adaptivity is not None:
+            require_positive("the server's adaptivity", self.adaptivity)
+        given = {self.second_momentum is not None, self.adaptivity is not None}
+        if given != {self.name.is_adaptive} or (self.average > 1) != self.name.is_averaged:
+            raise PlanRefusedError(
+                f"expected the constants of the server's rule {self.name}, got a second momentum "
+                f"{self.second_momentum}, adaptivity {self.adaptivity}, average {self.average}"
+            )
+        if self.average < 1:
+            raise PlanRefusedError(f"expected a mean over at least 1 round, got {self.average}")
 
     def to_json(self) -> dict[str, Json]:
         """Return the form that plans hold."""
-        return {
+        said: dict[str, Json] = {
             "name": self.name,
             "learning_rate": decimal_text(self.learning_rate),
             "momentum": decimal_text(self.momentum),
         }
+        if self.second_momentum is not None and self.adaptivity is not None:
+            said["second_momentum"] = decimal_text(self.second_momentum)
+            said["adaptivity"] = decimal_text(self.adaptivity)
+        if self.name.is_averaged:
+            said["average"] = self.average
+        return said
 
     @classmethod
     def from_fields(cls, fields: Fields) -> Self:
         """Read what ``to_json`` wrote."""
+        name = fields.choice("name", OptimizerName)
         optimizer = cls(
-            name=fields.choice("name", OptimizerName),
+            name=name,
             learning_rate=fields.decimal("learning_rate"),
             momentum=fields.decimal("momentum"),
+            second_momentum=fields.decimal("second_momentum") if name.is_adaptive else None,
+            adaptivity=fields.decimal("adaptivity") if name.is_adaptive else None,
+            average=fields.integer("average", least=2) if name.is_averaged else 1,
         )
         fields.close()
         return optimizer

@@ -11,9 +11,8 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from distillation.aggregate import ModelState
+from distillation.kit import kit_of
 from distillation.recipe import Recipe
-from distillation.students import MeanPoolClassifier, load_classifier
-from distillation.trained_part import trained_part
 from privacy.plan import Plan
 from protocol.config import Deadlines
 from protocol.identity import Identity, Registry
@@ -46,11 +45,9 @@ def main(grid: Grid, context: Context) -> None:
 
 def open_loop(folder: Path, grid: Grid) -> RoundLoop:
     """Return the round loop of the plan in a coordinator's folder."""
-    student = load_classifier(folder / "artifacts" / "student")
-    if not isinstance(student, MeanPoolClassifier):
-        raise ServerError(f"{folder}/artifacts/student holds another kind of student")
     recipe = Recipe.from_bytes((folder / "artifacts" / "recipe.json").read_bytes())
-    part = trained_part(student, recipe.train)
+    kit = kit_of(recipe.task)
+    part = kit.part(kit.load_student(folder / "artifacts" / "student"), recipe)
     terms = RunTerms(
         plan=Plan.from_bytes((folder / "plan.json").read_bytes()),
         layout=part.layout,

@@ -15,7 +15,7 @@ import torch
 from distillation.aggregate import ModelState, ServerOptimizer, advance
 from distillation.dp.optimizer import StepTerms
 from distillation.evaluation import Quality
-from distillation.held_out import HeldOut
+from distillation.kit import Measured
 from distillation.layout import Vector
 from distillation.recipe import Recipe
 from distillation.trained_part import TrainedPart
@@ -46,7 +46,7 @@ class Arm:
     server: ServerOptimizer
 
 
-def run_arm(arm: Arm, part: TrainedPart, start: Vector, test: HeldOut) -> list[Quality]:
+def run_arm(arm: Arm, part: TrainedPart, start: Vector, test: Measured) -> list[Quality]:
     """Train one arm and return its quality before the first round and after each.
 
     Args:
@@ -61,13 +61,13 @@ def run_arm(arm: Arm, part: TrainedPart, start: Vector, test: HeldOut) -> list[Q
         for name, bench in arm.benches.items():
             mean += float(arm.weights[name]) * _update(arm, name, bench, part, state.weights)
         state = advance(state, mean, arm.server)
-        found.append(test.quality(state.weights))
+        found.append(test.quality(state.released))
     return found
 
 
 def labelled_only(bench: Workbench) -> Workbench:
     """Return the records that have a label of their own."""
-    return bench.subset((bench.targets.reference[:, 0] >= 0).nonzero()[:, 0])
+    return bench.subset((bench.targets.reference >= 0).any(dim=1).nonzero()[:, 0])
 
 
 def resized(terms: StepTerms, public_size: int) -> StepTerms:
@@ -95,7 +95,7 @@ def _plain_update(arm: Arm, bench: Workbench, part: TrainedPart, weights: Vector
     """Take full-batch gradient steps: what the same recipe gives without privacy."""
     part.load(weights)
     optimizer = torch.optim.SGD(
-        part.module.parameters(),
+        [p for p in part.module.parameters() if p.requires_grad],
         lr=arm.recipe.optimizer.learning_rate,
         momentum=arm.recipe.optimizer.momentum,
     )

@@ -5,7 +5,8 @@ with noise use the plan's (q, σ, C) for the plan's rounds and steps, so they wo
 each may have its own learning rate. Nothing here is charged or released.
 """
 
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -48,6 +49,19 @@ class Comparison:
     repeated: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What the comparisons came to.
+
+    Attributes:
+        arms: For the report, the teacher first.
+        nlls: Mean negative log-likelihood of each arm over its seeds, nats.
+    """
+
+    arms: tuple[Arm, ...]
+    nlls: Mapping[ArmName, float]
+
+
 def compare(
     study: Study,
     data: StudyData,
@@ -55,8 +69,8 @@ def compare(
     benches: Mapping[str, Workbench],
     released: Quality,
     done: Advance,
-) -> tuple[Arm, ...]:
-    """Run every arm of the study and return them for the report, the teacher first.
+) -> Compared:
+    """Run every arm of the study and return what each came to.
 
     Args:
         study: The study.
@@ -83,17 +97,22 @@ def compare(
 
     epsilon = max(charge(prepared.plan, name).epsilon for name in prepared.plan.cohort)
     seeds = study.study.seeds
+    found: dict[ArmName, Sequence[Quality]] = {
+        ArmName.TEACHER: [prepared.test.teacher_quality()],
+        ArmName.DISTILLED: [released, *repeat(again, seeds - 1 if study.baselines.run else 0)],
+        ArmName.PUBLIC_ONLY: [prepared.test.quality(prepared.start)],
+    }
     arms = [
-        _fixed(ArmName.TEACHER, prepared.test.teacher_quality()),
-        _release(
-            again, [released, *repeat(again, seeds - 1 if study.baselines.run else 0)], epsilon
-        ),
-        _fixed(ArmName.PUBLIC_ONLY, prepared.test.quality(prepared.start)),
+        _fixed(ArmName.TEACHER, found[ArmName.TEACHER][0]),
+        _release(again, found[ArmName.DISTILLED], epsilon),
+        _fixed(ArmName.PUBLIC_ONLY, found[ArmName.PUBLIC_ONLY][0]),
     ]
     for one in wanted:
         cost = None if one.arm.terms is None else epsilon
-        arms.append(_measured(one, repeat(one, seeds), cost))
-    return tuple(arms)
+        found[one.name] = repeat(one, seeds)
+        arms.append(_measured(one, found[one.name], cost))
+    nlls = {name: statistics.fmean(each.nll for each in seen) for name, seen in found.items()}
+    return Compared(tuple(arms), nlls)
 
 
 def _comparisons(
@@ -178,7 +197,7 @@ def _all_true(
     benches = {}
     for name, bench in distilled.benches.items():
         reference = references([(data.all_labels or ())[row] for row in rows[name]], outcomes)
-        targets = replace(bench.targets, reference=reference.unsqueeze(1))
+        targets = replace(bench.classes, reference=reference.unsqueeze(1))
         benches[name] = replace(bench, targets=targets)
     return Comparison(
         ArmName.ALL_TRUE_LABELS,
@@ -219,7 +238,7 @@ def _fixed(name: ArmName, quality: Quality) -> Arm:
     )
 
 
-def _release(comparison: Comparison, found: list[Quality], epsilon: Decimal) -> Arm:
+def _release(comparison: Comparison, found: Sequence[Quality], epsilon: Decimal) -> Arm:
     return Arm.measured(
         comparison.name,
         title=comparison.title,
@@ -233,7 +252,7 @@ def _release(comparison: Comparison, found: list[Quality], epsilon: Decimal) -> 
     )
 
 
-def _measured(comparison: Comparison, found: list[Quality], epsilon: Decimal | None) -> Arm:
+def _measured(comparison: Comparison, found: Sequence[Quality], epsilon: Decimal | None) -> Arm:
     return Arm.measured(
         comparison.name,
         title=comparison.title,

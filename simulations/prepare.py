@@ -4,15 +4,16 @@ No private text is read for it beyond the simulator's own sorting into regions: 
 artifacts and plan, follows from public data, the teacher and the study alone.
 """
 
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
-import torch
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from client.folder import write_durably
-from distillation.held_out import HeldOut, held_out
+from distillation.kinds import Task
+from distillation.kit import Kit, Measured, kit_of
 from distillation.layout import Vector
 from distillation.model_files import ModelFiles, hash_files, locate
 from distillation.planning import (
@@ -22,20 +23,20 @@ from distillation.planning import (
     recipe_of,
     source_sha256,
 )
+from distillation.recipe import Recipe
 from distillation.records import (
     Columns,
     Records,
-    check_labels,
     check_public_size,
     read_records,
     rows_within_cap,
 )
-from distillation.students import MeanPoolClassifier, cut_student, load_classifier, save_classifier
 from distillation.study import DataTable, Study
-from distillation.teacher import Answers, ClassifierTeacher, load_tokenizer
-from distillation.tokens import Tokens, tokenize
-from distillation.trained_part import TrainedPart, trained_part
-from distillation.warm_up import WarmUp, warm_up
+from distillation.teacher import Teacher, load_tokenizer
+from distillation.tokens import Tokens
+from distillation.trained_part import TrainedPart
+from distillation.vocabularies import require_rows
+from distillation.warm_up import WarmUp
 from privacy.guarantee import Unit
 from privacy.lineage import admit
 from privacy.plan import Plan
@@ -80,7 +81,7 @@ class StudyData:
             private, all_labels = _capped(study, private, all_labels)
         data = cls(_read(study, study.public), private, _read(study, study.test), all_labels)
         _check_regions(study, data.private)
-        if None in data.test.labels:
+        if study.study.task is Task.CLASSIFICATION and None in data.test.labels:
             raise StudyDataError(
                 f"expected a label in every row of the test data {study.test.source}: fill the "
                 f"column {study.test.label}, or remove the rows without one"
@@ -101,7 +102,7 @@ class Bench:
 
     study: Study
     teacher_files: ModelFiles
-    teacher: ClassifierTeacher
+    teacher: Teacher
     tokenizer: PreTrainedTokenizerBase
 
     @classmethod
@@ -112,24 +113,50 @@ class Bench:
             TeacherError: If it cannot be had, or the study's texts are too long for it.
         """
         files = locate(study.teacher.model, revision=study.teacher.revision, base=study.base)
-        teacher = ClassifierTeacher.load(files)
+        return cls._of(study, files)
+
+    @classmethod
+    def _of(cls, study: Study, files: ModelFiles) -> "Bench":
+        teacher = kit_of(study.study.task).load_teacher(files)
         teacher.require_room(study.teacher.max_tokens)
-        return cls(study, files, teacher, load_tokenizer(files))
+        tokenizer = load_tokenizer(files)
+        require_rows(tokenizer, teacher.model, "teacher")
+        return cls(study, files, teacher, tokenizer)
+
+    @property
+    def kit(self) -> Kit:
+        """What the study's task does in its own way."""
+        return kit_of(self.study.study.task)
+
+    @property
+    def recipe(self) -> Recipe:
+        """The public constants of local training."""
+        return recipe_of(self.study)
 
     def tokens(self, records: Records) -> Tokens:
         """Return the records' tokens."""
-        return tokenize(records.texts, self.tokenizer, max_tokens=self.study.teacher.max_tokens)
+        return self.kit.tokens(records.texts, self.tokenizer, self.recipe)
 
-    def cut(self) -> MeanPoolClassifier:
-        """Return the student before any training."""
-        model = self.teacher.model
-        encoder = model.encoder if isinstance(model, MeanPoolClassifier) else model.base_model
-        return cut_student(
-            encoder,
-            layers=self.study.student.layers,
-            classes=self.teacher.outcomes,
-            feature_scale=float(self.study.student.feature_scale),
-        )
+    def prepared(self, public: Records, run: RunFolder, done: Advance) -> "Bench":
+        """Return the bench with a teacher that has read the public text; this one is used up.
+
+        What is in the run's folder already is taken up. The prepared teacher is an artifact of the
+        run, with a hash of its own; whose records it knows is unchanged, as the text is public.
+        """
+        folder = run.artifacts / "teacher"
+        if not folder.exists():
+            settings = replace(
+                _settings(self.study),
+                epochs=self.study.teacher.prepare_epochs,
+                learning_rate=float(self.study.teacher.prepare_learning_rate),
+            )
+            tokens, seed = self.tokens(public), self.study.warm_up.seed
+            self.kit.prepare_teacher(self.teacher, tokens, settings, seed=seed, done=done)
+            partial = run.artifacts / "teacher.partial"
+            shutil.rmtree(partial, ignore_errors=True)
+            self.kit.save_student(self.teacher.model, self.tokenizer, partial)
+            partial.rename(folder)
+        return Bench._of(self.study, locate(str(folder)))
 
 
 @dataclass(frozen=True)
@@ -138,6 +165,7 @@ class Prepared:
 
     Attributes:
         plan: The plan.
+        bench: The study's models, with the teacher as it labels.
         student: The warmed-up student.
         part: Its trained part; regions have copies of their own.
         start: The trained tensors before the first round, (d,).
@@ -145,10 +173,11 @@ class Prepared:
     """
 
     plan: Plan
-    student: MeanPoolClassifier
+    bench: Bench
+    student: PreTrainedModel
     part: TrainedPart
     start: Vector
-    test: HeldOut
+    test: Measured
 
 
 def prepare(
@@ -167,58 +196,65 @@ def prepare(
     for name, rows in data.private.rows_by_region().items():
         own, size = data.private.subset(rows), study.regions[name].public_size
         check_public_size(own, name, size, unit=study.privacy.unit)
-    check_labels(data.test, bench.teacher.outcomes)
-    check_labels(data.private, bench.teacher.outcomes)
+    kit = bench.kit
+    for records in (data.test, data.private):
+        kit.check_records(records, bench.teacher)
     for records in (data.public, data.private, data.test):
         bench.tokens(records)  # refuses a text that is too long, or holds nothing to read
+    if study.teacher.prepare_epochs:
+        title = "The teacher reads the public text"
+        with journal.stage("teacher preparation"), show.stage(title) as done:
+            bench = bench.prepared(data.public, run, done)
     if not run.plan.exists():
         with journal.stage("public warm-up"), show.stage("Public warm-up of the student") as done:
             student = warmed_up(study, bench, data.public, done)
         _write_artifacts(study, data, bench, student, run)
     plan = Plan.from_bytes(run.plan.read_bytes())
-    loaded = load_classifier(run.artifacts / "student")
-    if not isinstance(loaded, MeanPoolClassifier):
-        raise StudyDataError(f"{run.artifacts / 'student'} holds another kind of student")
-    part = trained_part(loaded, study.student.train)
+    loaded = kit.load_student(run.artifacts / "student")
+    part = kit.part(loaded, bench.recipe)
     start = part.vector()
     with journal.stage("test set"), show.stage("Teacher and student on the test set") as done:
         test = held_out_set(bench, part, data.test, done)
-    return Prepared(plan, loaded, part, start, test)
+    return Prepared(plan, bench, loaded, part, start, test)
 
 
-def warmed_up(study: Study, bench: Bench, public: Records, done: Advance) -> MeanPoolClassifier:
+def warmed_up(study: Study, bench: Bench, public: Records, done: Advance) -> PreTrainedModel:
     """Return the student after its public warm-up."""
-    tokens, student = bench.tokens(public), bench.cut()
-    answers = bench.teacher.answer(tokens, lambda share: done(0.3 * share))
+    student = bench.kit.cut_student(bench.teacher, study.student)
+    bench.kit.warm_up(
+        student,
+        bench.teacher,
+        bench.tokens(public),
+        _settings(study),
+        recipe=bench.recipe,
+        seed=study.warm_up.seed,
+        done=done,
+    )
+    return student
+
+
+def _settings(study: Study) -> WarmUp:
     terms = study.warm_up
-    settings = WarmUp(
+    return WarmUp(
         epochs=terms.epochs,
         batch_size=terms.batch_size,
         learning_rate=float(terms.learning_rate),
         head_learning_rate=float(terms.head_learning_rate),
         feature_weight=float(terms.feature_weight),
     )
-    order = torch.Generator().manual_seed(terms.seed)  # public data: no privacy rests on it
-    warm_up(
-        student, tokens, answers, settings, shuffle=order, progress=lambda s: done(0.3 + 0.7 * s)
-    )
-    return student
 
 
-def held_out_set(bench: Bench, part: TrainedPart, records: Records, done: Advance) -> HeldOut:
+def held_out_set(bench: Bench, part: TrainedPart, records: Records, done: Advance) -> Measured:
     """Return the public test set on a trained part."""
     tokens = bench.tokens(records)
-    answers: Answers = bench.teacher.answer(tokens, done)
-    index = {name: number for number, name in enumerate(bench.teacher.outcomes)}
-    labels = [index[label] for label in records.labels if label is not None]
-    return held_out(part, part.inputs(tokens), labels, answers.log_probs)
+    return bench.kit.held_out(part, bench.teacher, tokens, records, bench.recipe, done)
 
 
 def _write_artifacts(
-    study: Study, data: StudyData, bench: Bench, student: MeanPoolClassifier, run: RunFolder
+    study: Study, data: StudyData, bench: Bench, student: PreTrainedModel, run: RunFolder
 ) -> None:
     folder = run.artifacts / "student"
-    save_classifier(student, bench.tokenizer, folder)
+    bench.kit.save_student(student, bench.tokenizer, folder)
     teacher = run.artifacts / "teacher"
     if not teacher.exists():
         teacher.symlink_to(bench.teacher_files.folder, target_is_directory=True)
@@ -228,7 +264,7 @@ def _write_artifacts(
         PlannedArtifacts(
             teacher=bench.teacher_files,
             student=locate(str(folder)),
-            layout=trained_part(student, study.student.train).layout,
+            layout=bench.kit.part(student, bench.recipe).layout,
             public_data_sha256=hash_files([study.base / study.public.source]),
             code_sha256=region_code_sha256(),
         ),

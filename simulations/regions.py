@@ -20,7 +20,7 @@ from client.policy import Policy
 from distillation.model_files import ModelFiles
 from distillation.records import Records
 from distillation.study import Study
-from distillation.teacher import ClassifierTeacher
+from distillation.teacher import Teacher
 from privacy.charging import charge
 from privacy.guarantee import Bound, Neighbours
 from privacy.ledger import Ledger
@@ -75,7 +75,7 @@ def approve_everywhere(
     regions: Mapping[str, object],
     plan: Plan,
     *,
-    load_teacher: Callable[[ModelFiles], ClassifierTeacher],
+    load_teacher: Callable[[ModelFiles], Teacher],
     clock: Callable[[], int],
 ) -> dict[str, Materials]:
     """Have every region check and approve the plan; one that did so before only checks again.

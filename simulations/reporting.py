@@ -1,14 +1,18 @@
 """From a finished run to its report: ledgers are read, figures rounded, nothing is made up."""
 
 import importlib.metadata
+import math
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
 
+from distillation.dp.clipping import Clipping, choose
 from distillation.evaluation import Quality
-from distillation.kinds import Train
+from distillation.kinds import Task
+from distillation.layout import Vector
 from distillation.study import Study
+from distillation.trained_part import TrainedPart
 from privacy.ledger import Ledger
 from privacy.plan import Plan
 from privacy.report.claim import ALWAYS_ASSUMED, ALWAYS_NOT_COVERED, SIMULATION_MARKS
@@ -27,13 +31,10 @@ from privacy.report.parts import (
     Version,
     figure,
 )
+from simulations.comparisons import Compared
 from simulations.prepare import Prepared, StudyData
 from simulations.run_folder import RunFolder
 
-_PARTS = {
-    Train.HEAD: "the classification head",
-    Train.LAST: "the last layer and the classification head",
-}
 _PACKAGES = (
     "stillroom",
     "torch",
@@ -92,6 +93,34 @@ def make_report(
     )
 
 
+def further_figures(
+    prepared: Prepared, released: Vector, qualities: Sequence[Quality], compared: Compared
+) -> dict[str, str | float]:
+    """Return what the summary has beside the report's own figures.
+
+    The clipping and why; the student's mean divergence from the teacher, in nats; for a language
+    model perplexities too, exp of the mean negative log-likelihood of a token.
+
+    Args:
+        prepared: Plan, student and test set.
+        released: The released weights, (d,).
+        qualities: The student's before the first round and after each.
+        compared: The comparisons.
+    """
+    choice = choose(prepared.part.module)
+    found: dict[str, str | float] = {
+        "clipping": choice.clipping.value,
+        "clipping_because": ", ".join(choice.because),
+        "student_teacher_kl": round(prepared.test.divergence(released), 4),
+    }
+    if prepared.bench.study.study.task is not Task.LANGUAGE_MODEL:
+        return found
+    found["student_perplexity"] = round(qualities[-1].perplexity, 4)
+    for name, nll in compared.nlls.items():
+        found[f"{name.replace('-', '_')}_perplexity"] = round(math.exp(nll), 4)
+    return found
+
+
 def _data(study: Study, data: StudyData) -> Data:
     labelled = sum(label is not None for label in data.private.labels)
     described = study.study.description.strip()
@@ -118,8 +147,17 @@ def _student(study: Study, prepared: Prepared) -> Student:
         name=f"layers {layers} of the teacher",
         parameters=sum(p.numel() for p in prepared.student.parameters()),
         trained_parameters=prepared.part.layout.size,
-        trained_part=_PARTS[study.student.train],
+        trained_part=f"{prepared.bench.kit.describe_part(prepared.bench.recipe)} "
+        f"({_clipping(prepared.part)})",
     )
+
+
+def _clipping(part: TrainedPart) -> str:
+    """Return in words how each record's gradient is found and clipped, and why so."""
+    choice = choose(part.module)
+    if choice.clipping is Clipping.BOOK_KEEPING:
+        return "clipped by book-keeping"
+    return f"clipped by Opacus's hooks, as book-keeping has no rule for {', '.join(choice.because)}"
 
 
 def _region(plan: Plan, name: str, run: RunFolder, clock: Callable[[], int]) -> Region:

@@ -7,14 +7,14 @@ report. What a stage left whole is taken up by ``resume``; a round is never draw
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from client.folder import write_durably
 from distillation.evaluation import Quality
+from distillation.kinds import Task
 from distillation.layout import Vector
-from distillation.students import save_classifier
 from distillation.study import Study
 from privacy.report.html import render
 from privacy.report.model import Report
@@ -23,12 +23,13 @@ from simulations.comparisons import compare
 from simulations.federation import Federation, open_federation
 from simulations.gates import missed_gates
 from simulations.grid import Fault, no_fault
+from simulations.language_card import language_card
 from simulations.lies import Lies
 from simulations.model_card import model_card
 from simulations.prepare import Bench, Prepared, StudyData, prepare
 from simulations.progress import Progress, Quiet
 from simulations.regions import approve_everywhere, make_parties
-from simulations.reporting import make_report
+from simulations.reporting import further_figures, make_report
 from simulations.run_folder import Journal, RunFolder
 
 
@@ -92,7 +93,7 @@ def simulate(study_file: Path, out: Path, options: Options) -> Result:
             run,
             study.regions,
             prepared.plan,
-            load_teacher=lambda files: bench.teacher,
+            load_teacher=lambda files: prepared.bench.teacher,
             clock=options.clock,
         )
     with open_federation(
@@ -108,23 +109,24 @@ def simulate(study_file: Path, out: Path, options: Options) -> Result:
     ) as federation:
         qualities = _rounds(federation, prepared, journal, show)
     with journal.stage("comparisons"), show.stage("The researcher's comparisons") as done:
-        arms = compare(study, data, prepared, federation.benches, qualities[-1], done)
+        compared = compare(study, data, prepared, federation.benches, qualities[-1], done)
     missed = missed_gates(study.evaluation.gates, qualities[-1])
     report = make_report(
         study,
         data,
         prepared,
         run,
-        arms=arms,
+        arms=compared.arms,
         qualities=qualities,
         missed=missed,
         seconds=journal.seconds,
         clock=options.clock,
     )
+    weights = federation.loop.checkpoint.model.released
+    further = further_figures(prepared, weights, qualities, compared)
     if not missed:
-        weights = federation.loop.checkpoint.model.weights
-        _save_student(weights, model_card(report), prepared, bench, run)
-    _write_report(report, run)
+        _save_student(weights, _card(study, report, further), prepared, run)
+    _write_report(report, run, further)
     return Result(report, missed)
 
 
@@ -136,7 +138,7 @@ def _rounds(
     known[0] = prepared.test.quality(prepared.start)
     checkpoint = federation.loop.checkpoint
     if checkpoint.finished not in known:  # the run stopped between a round and its evaluation
-        quality = prepared.test.quality(checkpoint.model.weights)
+        quality = prepared.test.quality(checkpoint.model.released)
         known[checkpoint.finished] = quality
         journal.add("round", round=checkpoint.finished, **quality.to_dict())
     promise = prepared.plan.promise
@@ -144,7 +146,7 @@ def _rounds(
     with journal.stage("rounds"):
         for finished in federation.rounds():
             number = finished.round_ + 1
-            quality = prepared.test.quality(finished.model.weights)
+            quality = prepared.test.quality(finished.model.released)
             known[number] = quality
             journal.add("round", round=number, seconds=finished.seconds, **quality.to_dict())
             show.line(_round_line(number, prepared, quality, finished))
@@ -157,28 +159,39 @@ def _round_line(number: int, prepared: Prepared, quality: Quality, finished: Fin
     left = (plan.rounds - number) * finished.seconds
     return (
         f"round {number:>2}/{plan.rounds} · {len(finished.bytes_in)}/{len(plan.regions)} regions · "
-        f"accuracy {quality.accuracy:.3f} · ε {plan.epsilon:f} · {sent / 1000:.1f} kB · "
+        f"{_shown(quality, prepared)} · ε {plan.epsilon:f} · {sent / 1000:.1f} kB · "
         f"{left:.0f} s left"
     )
 
 
-def _save_student(
-    weights: Vector, card: str, prepared: Prepared, bench: Bench, run: RunFolder
-) -> None:
+def _shown(quality: Quality, prepared: Prepared) -> str:
+    """Return the figure by which people follow a run."""
+    if prepared.bench.study.study.task is Task.LANGUAGE_MODEL:
+        return f"perplexity {quality.perplexity:.1f}"
+    return f"accuracy {quality.accuracy:.3f}"
+
+
+def _card(study: Study, report: Report, further: Mapping[str, str | float]) -> str:
+    if study.study.task is Task.LANGUAGE_MODEL:
+        return language_card(report, further)
+    return model_card(report)
+
+
+def _save_student(weights: Vector, card: str, prepared: Prepared, run: RunFolder) -> None:
     """Write the student with its card; the folder is there whole or not at all."""
     prepared.part.load(weights)
     prepared.part.write_back()
     partial = run.root / "student.partial"
     shutil.rmtree(partial, ignore_errors=True)
-    save_classifier(prepared.student, bench.tokenizer, partial)
+    prepared.bench.kit.save_student(prepared.student, prepared.bench.tokenizer, partial)
     (partial / "README.md").write_text(card, encoding="utf-8")
     shutil.rmtree(run.student, ignore_errors=True)
     partial.rename(run.student)
 
 
-def _write_report(report: Report, run: RunFolder) -> None:
+def _write_report(report: Report, run: RunFolder, further: Mapping[str, str | float]) -> None:
     """Write the page, the report and the summary; each whole, the summary last."""
     write_durably(run.root / "report.json", report.to_json())
     write_durably(run.root / "report.html", render(report).encode())
-    summary = json.dumps(report.summary(), indent=2, ensure_ascii=False)
+    summary = json.dumps({**report.summary(), **further}, indent=2, ensure_ascii=False)
     write_durably(run.root / "summary.json", (summary + "\n").encode())

@@ -93,15 +93,93 @@ def plan(
         write_plan(study, out, as_json=as_json)
 
 
-@app.command(epilog="Example: stillroom verify runs/demo")
-def verify(
-    folder: Annotated[Path, typer.Argument(help="A run's folder.")], as_json: Json = False
+@app.command(
+    epilog="Example: stillroom evaluate runs/demo/student --on runs/demo-data/test.csv "
+    "--text title --label chapter"
+)
+def evaluate(
+    student: Annotated[Path, typer.Argument(help="Folder of the student.")],
+    on: Annotated[Path, typer.Option("--on", help="Labelled public records: CSV, JSONL, Parquet.")],
+    teacher: Annotated[Path | None, typer.Option(help="Folder of its teacher.")] = None,
+    against: Annotated[Path | None, typer.Option(help="Folder of another student.")] = None,
+    text: Annotated[str, typer.Option(help="Column of the texts.")] = "text",
+    label: Annotated[str, typer.Option(help="Column of the labels.")] = "label",
+    slices: Annotated[
+        list[str] | None, typer.Option("--slice", help="A column to slice by; may be repeated.")
+    ] = None,
+    cost: Annotated[bool, typer.Option(help="Measure time and memory too.")] = True,
+    seed: Annotated[int, typer.Option(min=0, help="Of the resamples.")] = 0,
+    as_json: Json = False,
 ) -> None:
-    """Check that the regions' ledgers say what the report says."""
+    """Say what a student is worth on public records, by part, and how sure that is."""
     with one_sentence():
-        from stillroom.verifying import verify_folder
+        from distillation.measure.bootstrap import Resampling
+        from stillroom.evaluating import Question, evaluate_student
 
-        raise typer.Exit(verify_folder(folder, as_json=as_json))
+        question = Question(
+            student=student,
+            on=on,
+            teacher=teacher,
+            against=against,
+            text=text,
+            label=label,
+            slices=tuple(slices or ()),
+            with_cost=cost,
+            resampling=Resampling(seed=seed),
+        )
+        evaluate_student(question, as_json=as_json)
+
+
+@app.command(epilog="Example: stillroom report runs/demo --out pack.zip")
+def report(
+    folder: Annotated[Path, typer.Argument(help="A run's folder.")],
+    out: Annotated[
+        Path | None, typer.Option(help="A folder, or a pack: NAME.zip. Without it, the run's own.")
+    ] = None,
+    init: Annotated[
+        bool, typer.Option("--init", help="Write declarations.toml: what only a person can say.")
+    ] = False,
+    pdf: Annotated[bool, typer.Option("--pdf", help="A PDF too; needs the extra [pdf].")] = False,
+    as_json: Json = False,
+) -> None:
+    """Complete a run's report from its ledgers and declarations; write it, or a pack of it."""
+    with one_sentence():
+        from stillroom.packing import pack_run
+        from stillroom.reporting_commands import write_declarations, write_report
+
+        if init:
+            raise typer.Exit(write_declarations(folder))
+        packed = out is not None and out.suffix == ".zip"
+        target = folder if out is None or packed else out
+        code = write_report(folder, target, pdf=pdf, as_json=as_json)
+        if out is not None and packed:
+            pack_run(folder, out, say=not as_json)
+        raise typer.Exit(code)
+
+
+@app.command(
+    epilog="Example: stillroom verify runs/demo/pack.zip --keys runs/demo/auditor-keys.toml"
+)
+def verify(
+    path: Annotated[Path, typer.Argument(help="A pack, or a run's folder.")],
+    keys: Annotated[
+        Path | None, typer.Option(help="The auditor's keys, which did not come with the pack.")
+    ] = None,
+    checkpoint: Annotated[
+        list[Path] | None, typer.Option(help="A ledger's checkpoint that was kept; any number.")
+    ] = None,
+    since: Annotated[
+        Path | None, typer.Option(help="An earlier pack of the same accounts.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check a pack, trusting nobody's word in it; or a run's folder against its own ledgers."""
+    with one_sentence():
+        from stillroom.verifying import verify_path
+
+        raise typer.Exit(
+            verify_path(path, keys=keys, checkpoints=checkpoint or (), since=since, as_json=as_json)
+        )
 
 
 @region.command(epilog="Example: stillroom region budget runs/demo/regions/north")

@@ -10,6 +10,8 @@ from simulations.demo import prepare_demo
 from simulations.progress import Progress, Quiet
 from simulations.simulate import Options, simulate
 from stillroom.exits import Exit
+from stillroom.packing import pack_with_keys
+from stillroom.reporting_commands import complete_report, files_of, write_files
 from stillroom.terminal import TerminalProgress, out, print_table
 
 
@@ -28,10 +30,14 @@ def run_study(study: Path, target: Path, *, resume: bool, as_json: bool) -> None
 
 def _run(study: Path, target: Path, show: Progress, *, resume: bool, as_json: bool) -> None:
     result = simulate(study, target, Options(resume=resume, show=show))
+    with show.stage("The report with every figure, and the compliance pack"):
+        report = complete_report(target, created_at=result.report.created_at, all_relations=False)
+        write_files(files_of(report), target)
     if as_json:
         typer.echo(json.dumps(result.report.summary(), ensure_ascii=False))
     else:
         _print_report(result.report, target)
+    pack_with_keys(target, say=not as_json)
     for sentence in result.missed_gates:
         typer.echo(f"stillroom: {sentence}", err=True)
     if result.missed_gates:

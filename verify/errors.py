@@ -2,7 +2,8 @@
 
 VerifyError
 ├── MissingEvidenceError      something that the check needs is not there, or cannot be read here
-└── ContradictedError         what is there contradicts itself
+├── ContradictedError         what is there contradicts itself
+└── BadKeysError              what the auditor gave the check is no key, hash or checkpoint
 """
 
 from __future__ import annotations
@@ -18,3 +19,7 @@ class MissingEvidenceError(VerifyError):
 
 class ContradictedError(VerifyError):
     """The evidence contradicts itself."""
+
+
+class BadKeysError(VerifyError):
+    """What the auditor trusts cannot be read: bad input, not a finding."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from distillation.dp.conformance_noise import noise_findings
 from distillation.dp.conformance_sampling import sampling_findings
@@ -117,18 +118,18 @@ def _payload(subject: Subject) -> Finding:
     """What moved in the module is what is released: every declared tensor, and nothing else."""
     part = subject.part
     part.load(subject.weights)
-    before = {name: value.clone() for name, value in part.module.state_dict().items()}
+    before = {name: value.clone() for name, value in _values(part.module).items()}
     released = subject.released(subject.base(), subject.every_record(), steps=2)
-    after = part.module.state_dict()
+    after = _values(part.module)
     moved = {
         part.full_name(name)
         for name, value in after.items()
         if name not in before or not torch.equal(value, before[name])
     }
     declared = {name for name, _ in part.layout.tensors}
-    kept = {part.full_name(name) for name in after} | {
-        part.full_name(name) for name, _ in part.module.named_buffers()
-    }
+    frozen = {name for name, p in part.module.named_parameters() if not p.requires_grad}
+    constants = after.keys() - part.module.state_dict().keys()  # of the code: position numbers
+    kept = {part.full_name(name) for name in after.keys() - frozen - constants}
     whole = np.allclose(subject.weights - released, part.vector(), rtol=1e-4, atol=1e-4)
     wrong = sorted((moved ^ declared) | (kept ^ declared))
     return Finding(
@@ -138,6 +139,11 @@ def _payload(subject: Subject) -> Finding:
         f"{', '.join(wrong) or 'the tensors are right'}; the change is "
         f"{'theirs' if whole else 'another'}",
     )
+
+
+def _values(module: nn.Module) -> dict[str, Tensor]:
+    """Return every tensor of a module, by name, buffers outside its state too."""
+    return {**module.state_dict(), **dict(module.named_buffers())}
 
 
 def _teacher(subject: Subject) -> Finding:

@@ -131,12 +131,16 @@ class Subject:
     def gradients(self, bench: Workbench) -> Samples:
         """Return each record's gradient, one record at a time and without Opacus, (n, d)."""
         self.part.load(self.weights)
-        names = [self.part.full_name(name) for name, _ in self.part.module.named_parameters()]
+        trained = {
+            self.part.full_name(name): p
+            for name, p in self.part.module.named_parameters()
+            if p.requires_grad
+        }
         rows = []
         for row in range(len(bench)):
             loss = bench.losses(self.part, self.part.module, torch.tensor([row]), self.recipe)
-            found = torch.autograd.grad(loss.sum(), list(self.part.module.parameters()))
-            rows.append(self.part.layout.flatten(dict(zip(names, found, strict=True))))
+            found = torch.autograd.grad(loss.sum(), list(trained.values()))
+            rows.append(self.part.layout.flatten(dict(zip(trained, found, strict=True))))
         return np.stack(rows, dtype=np.float64)
 
     def base(self, count: int = BASE) -> Workbench:
@@ -175,7 +179,7 @@ def scaled(bench: Workbench, factor: float) -> Workbench:
 def joined(first: Workbench, second: Workbench) -> Workbench:
     """Return the records of both, of one input length."""
     a, b = first.inputs, second.inputs
-    mine, other = first.targets, second.targets
+    mine, other = first.classes, second.classes
     return Workbench(
         FrozenInputs(torch.cat([a.values, b.values]), torch.cat([a.mask, b.mask])),
         Targets(

@@ -9,12 +9,14 @@ Kairouz, Oh and Viswanath 2015, theorem 2.1 (the region of errors of an (ε, δ)
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 
 from privacy.guarantee import Bound, Neighbours
+from privacy.report.evidence import RegionEvidence
 from privacy.report.parts import Assumption, Region, Support
 
-TESTED, ATTESTED, ASSUMED = Support.TESTED, Support.ATTESTED, Support.ASSUMED
-
+PROVEN, TESTED = Support.PROVEN, Support.TESTED
+ATTESTED, ASSUMED = Support.ATTESTED, Support.ASSUMED
 
 # What no report of this system covers, whatever the study; the teacher's people come on top.
 ALWAYS_NOT_COVERED = (
@@ -31,11 +33,20 @@ ALWAYS_ASSUMED = (
     Assumption("Each unit enters each step by an independent draw at the stated rate", TESTED),
     Assumption("A record's soft label depends on no other record of the region", TESTED),
     Assumption("No unit changes a step's sum by more than the clip norm", TESTED),
-    Assumption("The noise is normal, of the stated size, fresh in each step and secret", TESTED),
+    Assumption("The noise is normal, of the stated size and fresh in each step", TESTED),
+    Assumption(
+        "The generator's key is secret, and its output looks random to the adversary", ASSUMED
+    ),
+    Assumption(
+        "Plans that are charged in full add up in ε and δ, also where a later plan depends on "
+        "earlier releases",
+        PROVEN,
+    ),
     Assumption("Noise in floating point behaves like noise in real numbers", ASSUMED),
     Assumption("The region runs this code, and its records are what was declared", ASSUMED),
     Assumption("The teacher's lineage is what was declared", ATTESTED),
     Assumption("No other ledger was ever charged for the same lineage", ASSUMED),
+    Assumption("The ledger that was read is the region's latest one", ASSUMED),
 )
 
 # What a simulation must say above everything else.
@@ -46,7 +57,14 @@ SIMULATION_MARKS = (
 )
 
 
-def claim(region: Region, *, as_of: str, assumptions: int, exceptions: int) -> str:
+def claim(
+    region: Region,
+    *,
+    as_of: str,
+    assumptions: int,
+    exceptions: int,
+    ledger: RegionEvidence | None = None,
+) -> str:
     """Return what the region claims, with its conditions and exceptions by number.
 
     Args:
@@ -54,16 +72,31 @@ def claim(region: Region, *, as_of: str, assumptions: int, exceptions: int) -> s
         as_of: The date on which the ledger was read.
         assumptions: How many the report lists, as A1 and so on.
         exceptions: How many the report lists as not covered, as N1 and so on.
+        ledger: What the region's ledger says, with the checkpoints of it; None if it was not read.
     """
     charged = region.charged
     return (
         f"For each single {charged.unit} of the lineage {region.lineage} in {region.name}, under "
         f"the {charged.neighbours} relation: the content of all releases declared in the plans "
         f"that were ever charged to this lineage, taken together, is (ε = {charged.epsilon}, "
-        f"δ = {delta_text(charged)})-differentially private, as the ledger stood on {as_of}, "
-        "against an adversary of bounded computing power who sees each of these releases by "
-        "itself, all models and all other regions' data, provided that the assumptions "
-        f"{_numbers('A', assumptions)} hold. Not covered: {_numbers('N', exceptions)}."
+        f"δ = {delta_text(charged)})-differentially private, as the ledger stood on {as_of} "
+        f"{_freshness(ledger)}, against an adversary of bounded computing power who sees "
+        "each of these releases by itself, all models and all other regions' data, provided "
+        f"that the assumptions {_numbers('A', assumptions)} hold. "
+        f"Not covered: {_numbers('N', exceptions)}."
+    )
+
+
+def _freshness(ledger: RegionEvidence | None) -> str:
+    """Say who vouches that the ledger did not go on, and until when."""
+    witnessed = [] if ledger is None else [c for c in ledger.integrity.checkpoints if c.witnesses]
+    if ledger is None or not witnessed:
+        return "(no witness vouches here that this was its end)"
+    last = witnessed[-1]
+    day = datetime.fromtimestamp(last.at, UTC).strftime("%Y-%m-%d")
+    return (
+        f"(its first {last.size} of {ledger.integrity.entries} entries by a checkpoint that "
+        f"{', '.join(last.witnesses)} cosigned on {day})"
     )
 
 
@@ -78,13 +111,18 @@ def guess_percent(bound: Bound) -> int:
     return min(100, math.ceil(100 * (1 - wrong) - 1e-9))
 
 
-def in_plain_words(bound: Bound) -> str:
-    """Return what (ε, δ) means for one unit, for someone who never heard of it."""
+def in_plain_words(bound: Bound, *, percent: int | None = None) -> str:
+    """Return what (ε, δ) means for one unit, for someone who never heard of it.
+
+    Args:
+        bound: The (ε, δ) with its unit and relation.
+        percent: How often the best guess is right at most, where more than (ε, δ) is known.
+    """
     bet = {
         Neighbours.ADD_OR_REMOVE_ONE: f"whether one given {bound.unit} was used at all",
         Neighbours.REPLACE_ONE: f"which of two given {bound.unit}s was used",
     }[bound.neighbours]
-    percent = guess_percent(bound)
+    percent = guess_percent(bound) if percent is None else percent
     if percent < 100:
         limit = f"they are right at most {percent} times in 100, however they do it"
     else:

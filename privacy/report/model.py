@@ -1,22 +1,42 @@
 """What a report says: ``report.json``, of which the page for people is a rendering.
 
-A report is canonical JSON, schema ``stillroom/report/v1``. Every ε in it is what was charged, and
-stands with its δ, unit and relation. The verdict and the claims follow from the numbers when a
-report is made; a report that is read keeps the words that it was published with.
+A report is canonical JSON, schema ``stillroom/report/v2``. Every ε of the claim is what was
+charged, and stands with its δ, unit and relation. The verdict and the claims follow from the
+numbers when a report is made; a report that is read keeps the words that it was published with.
+
+Dataclasses are the one model: ``codec`` makes the JSON of them, ``schema`` the JSON Schema,
+``html`` the page. A field whose metadata say ``x-recomputed`` is found anew by a verifier, with
+all that is in it (``recomputed``), and so is each field of a region and of the sums; one that
+says ``x-declared`` is a person's word.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Self
 
 from privacy.canonical import dumps, loads
 from privacy.errors import MalformedDocumentError
+from privacy.report.audits import Audit
 from privacy.report.claim import claim
 from privacy.report.codec import from_json, to_json
+from privacy.report.declared import Declarations
+from privacy.report.dossier import (
+    ACTORS,
+    Accounting,
+    Actor,
+    Origin,
+    PlanTerms,
+    SeveralRegions,
+    Signature,
+    Software,
+    several_regions,
+)
+from privacy.report.evidence import RegionEvidence
+from privacy.report.model_checks import check_parts
 from privacy.report.parts import (
     Arm,
     ArmName,
@@ -36,9 +56,10 @@ from privacy.report.parts import (
 )
 from privacy.report.verdict import verdict_of
 
-SCHEMA = "stillroom/report/v1"
-REQUIRED_ARMS = (ArmName.TEACHER, ArmName.DISTILLED, ArmName.PUBLIC_ONLY)
+SCHEMA = "stillroom/report/v2"
 _LATER = Verdict("", ())
+_NO_ORIGIN = Origin("", 0, 0, "", "")
+_RECOMPUTED = {"x-recomputed": True}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +85,23 @@ class Report:
         marks: What must not be overlooked, such as what has no guarantee.
         verdict: Whether it was worth it; made from the arms if left out.
         claims: One sentence a region, in order; made if left out.
+        origin: Which report this is; made if left out.
+        plans: What the approved plan fixed.
+        ledgers: What each region's ledger says, in the order of the regions; empty if they were
+            not read.
+        several: What holds for somebody in several regions; made if left out.
+        accounting: How privacy was accounted for; made if left out.
+        actors: Who could see what.
+        audits: What audits found.
+        software: On what it ran.
+        declared: What a person declares.
+        signatures: Over the report's hash.
     """
 
-    study: str
+    study: str = field(metadata=_RECOMPUTED)
     created_at: str
     mode: Mode
-    plan: str
+    plan: str = field(metadata=_RECOMPUTED)
     data: Data
     teacher: Teacher
     student: Student
@@ -83,25 +115,64 @@ class Report:
     not_covered: tuple[str, ...]
     marks: tuple[str, ...]
     verdict: Verdict = _LATER
-    claims: tuple[str, ...] = ()
+    claims: tuple[str, ...] = field(default=(), metadata=_RECOMPUTED)
+    origin: Origin = _NO_ORIGIN
+    plans: tuple[PlanTerms, ...] = field(default=(), metadata=_RECOMPUTED)
+    ledgers: tuple[RegionEvidence, ...] = field(default=(), metadata=_RECOMPUTED)
+    several: tuple[SeveralRegions, ...] = field(default=(), metadata=_RECOMPUTED)
+    accounting: Accounting = field(default_factory=Accounting.made)
+    actors: tuple[Actor, ...] = ACTORS
+    audits: tuple[Audit, ...] = ()
+    software: Software = field(default_factory=Software)
+    declared: Declarations = field(default_factory=Declarations, metadata={"x-declared": True})
+    signatures: tuple[Signature, ...] = ()
 
     def __post_init__(self) -> None:
         require_text("the study's name", self.study)
         require_digest("the plan", self.plan)
         _ = _time(self.created_at)
-        _check_arms(self)
-        _check_regions(self)
-        _check_rounds(self)
-        if self.verdict == _LATER:
-            made = verdict_of(self.arms, labelled_share=self.data.labelled_share)
-            object.__setattr__(self, "verdict", made)
-        if not self.claims:
-            object.__setattr__(self, "claims", _claims(self))
+        check_parts(self)
+        self._make_what_follows()
         if len(self.claims) != len(self.regions):
             raise MalformedDocumentError(
                 f"expected one claim for each of {len(self.regions)} regions, "
                 f"got {len(self.claims)}"
             )
+
+    def _make_what_follows(self) -> None:
+        """Fill in what follows from the rest, where it was left out."""
+        if self.verdict == _LATER:
+            made = verdict_of(self.arms, labelled_share=self.data.labelled_share)
+            object.__setattr__(self, "verdict", made)
+        if not self.claims:
+            object.__setattr__(self, "claims", _claims(self))
+        if not self.several:
+            bounds = several_regions([region.charged for region in self.regions])
+            object.__setattr__(self, "several", bounds)
+        if self.origin == _NO_ORIGIN:
+            times = [
+                time
+                for one in self.ledgers
+                for time in (one.integrity.first_at, one.integrity.last_at)
+            ]
+            origin = Origin.made(plan=self.plan, created_at=self.created_at, times=times)
+            object.__setattr__(self, "origin", origin)
+
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        """What contradicts the claims, as sentences; it stands above everything else."""
+        found = [
+            f"An audit of {one.date} found {one.verdict}: its bound is {one.lower_bound}, the "
+            f"claim ε = {one.claim}. The claims below must not be relied on before it is explained."
+            for one in self.audits
+            if one.is_against
+        ]
+        found += [
+            f"The last self-test of {one.region} failed: {', '.join(one.self_tests[-1].failed)}."
+            for one in self.ledgers
+            if one.self_tests and one.self_tests[-1].failed
+        ]
+        return tuple(found)
 
     @property
     def worst(self) -> Region:
@@ -131,6 +202,10 @@ class Report:
             (region.bytes_in_round(one.round) for region in self.regions for one in region.sent),
             default=0,
         )
+
+    def ledger(self, region: str) -> RegionEvidence | None:
+        """Return what the region's ledger says, or None if it was not read."""
+        return next((one for one in self.ledgers if one.region == region), None)
 
     def arm(self, name: ArmName) -> Arm | None:
         """Return the arm of that name, or None if the study has none."""
@@ -197,34 +272,6 @@ class Report:
         return figures
 
 
-def _check_arms(report: Report) -> None:
-    names = [arm.name for arm in report.arms]
-    missing = [name for name in REQUIRED_ARMS if name not in names]
-    if missing or len(set(names)) != len(names):
-        raise MalformedDocumentError(
-            f"expected each arm once, with {', '.join(REQUIRED_ARMS)} among them, "
-            f"got {', '.join(names) or 'none'}"
-        )
-
-
-def _check_regions(report: Report) -> None:
-    names = [region.name for region in report.regions]
-    if not names or names != sorted(set(names)):
-        raise MalformedDocumentError(
-            f"expected regions with different names in ascending order, got {', '.join(names)}"
-        )
-    if len({region.charged.relation for region in report.regions}) != 1:
-        raise MalformedDocumentError("expected all regions in one unit and relation, got several")
-
-
-def _check_rounds(report: Report) -> None:
-    numbers = [one.round for one in report.rounds]
-    if not numbers or numbers != list(range(numbers[-1] + 1)):
-        raise MalformedDocumentError(
-            f"expected the quality of each round from 0 on, got {', '.join(map(str, numbers))}"
-        )
-
-
 def _claims(report: Report) -> tuple[str, ...]:
     return tuple(
         claim(
@@ -232,6 +279,7 @@ def _claims(report: Report) -> tuple[str, ...]:
             as_of=f"{_time(report.created_at):%Y-%m-%d}",
             assumptions=len(report.assumptions),
             exceptions=len(report.exceptions),
+            ledger=report.ledger(region.name),
         )
         for region in report.regions
     )

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from distillation.kinds import Task, Train
+from distillation.kinds import TRAINED, ServerRule, Task
 from distillation.study import (
     BaselinesTable,
     DataTable,
     EvaluationTable,
     FederationTable,
     GatesTable,
+    LabelsTable,
     ObjectiveTable,
     OptimizerTable,
     PrivacyTable,
@@ -21,6 +22,7 @@ from distillation.study import (
     Study,
     StudyTable,
     TeacherTable,
+    TermTable,
     WarmUpTable,
 )
 from privacy.guarantee import Unit
@@ -91,6 +93,16 @@ _region = st.from_regex(r"[a-z][a-z0-9-]{0,31}", fullmatch=True)
 _share = st.none() | numbers("0", "1")
 _positive = numbers("0.000001", "1000")
 _weight = numbers("0", "10")
+_terms = st.one_of(
+    st.builds(
+        TermTable,
+        term=st.just("generalised-jsd"),
+        weight=_positive,
+        temperature=_positive,
+        beta=numbers("0.1", "0.9"),
+    ),
+    st.builds(TermTable, term=st.just("brier"), weight=_positive),
+)
 _lineages = st.sampled_from(TeacherLineage)  # plans, not studies, refuse some
 
 
@@ -134,14 +146,20 @@ def studies(draw: st.DrawFn, base: Path) -> Study:
             st.builds(
                 StudentTable,
                 from_=st.just("teacher"),
-                train=st.sampled_from(Train),
+                train=st.sampled_from(TRAINED[Task.CLASSIFICATION]),
                 layers=st.sets(st.integers(0, 99), min_size=1).map(lambda s: tuple(sorted(s))),
                 feature_scale=_positive,
             )
         ),
+        labels=draw(st.builds(LabelsTable, top_k=st.integers(1, 99))),
         objective=draw(
             st.builds(
-                ObjectiveTable, soft=_positive, hard=_weight, label=_weight, temperature=_positive
+                ObjectiveTable,
+                soft=_positive,
+                hard=_weight,
+                label=_weight,
+                temperature=_positive,
+                more=st.lists(_terms, max_size=2).map(tuple),
             )
         ),
         privacy=draw(
@@ -168,8 +186,10 @@ def studies(draw: st.DrawFn, base: Path) -> Study:
                 OptimizerTable,
                 learning_rate=_positive,
                 momentum=numbers("0", "0.99"),
+                server=st.sampled_from(ServerRule),
                 server_learning_rate=_positive,
                 server_momentum=numbers("0", "0.99"),
+                average=st.integers(1, 9),
             )
         ),
         regions={

@@ -7,6 +7,7 @@ from dataclasses import MISSING, Field
 from pathlib import Path
 from typing import Any
 
+from distillation.learning_tables import TermTable
 from distillation.study_file import toml_name
 from distillation.study_tables import OPTIONAL_TABLES, TABLES, GatesTable
 from distillation.study_values import plain, type_name
@@ -24,6 +25,8 @@ def sections() -> str:
         kinds.setdefault(kind, []).append(name)
         if name == "evaluation":
             kinds[GatesTable] = ["evaluation.gates"]
+        if name == "objective":
+            kinds[TermTable] = ["[objective.more]"]
     return "\n".join(_section(names, kind) for kind, names in kinds.items())
 
 
@@ -36,7 +39,7 @@ def page() -> str:
 
 def _section(names: list[str], kind: type) -> str:
     heading = ", ".join(f"`[{name}]`" for name in names)
-    optional = names[0] in (*OPTIONAL_TABLES, "evaluation.gates")
+    optional = names[0] in (*OPTIONAL_TABLES, "evaluation.gates", "[objective.more]")
     intro = (kind.__doc__ or "") + (" May be left out." if optional else "")
     hints = typing.get_type_hints(kind)
     rows = [_row(field, hints) for field in dataclasses.fields(kind)]
@@ -58,7 +61,7 @@ def _row(field: "Field[Any]", hints: Mapping[str, Any]) -> str:
 def _default(field: "Field[Any]") -> str:
     if field.default is MISSING or field.name == "lineage":  # None only to word its refusal
         return "**needed**"
-    if field.default is None or dataclasses.is_dataclass(field.default):
+    if field.default in (None, ()) or dataclasses.is_dataclass(field.default):
         return "absent"
     value = plain(field.default)
     if isinstance(value, bool):

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from distillation.batch_independence import Forward, IndependentForward
-from distillation.kinds import Train
+from distillation.kinds import TRAINED, Task
 from distillation.teacher import ClassifierTeacher
 from distillation.tokens import Batch, Tokens
 from distillation.trained_part import trained_part
@@ -27,7 +27,7 @@ def test_labels_are_bit_identical_in_any_company() -> None:
 def test_frozen_inputs_are_bit_identical_in_any_company() -> None:
     """The same for what the trained part sees, for both trained parts."""
     tokens = tiny.tokens(60)
-    for train in Train:
+    for train in TRAINED[Task.CLASSIFICATION]:
         part = trained_part(tiny.student_model(), train)
         among = part.inputs(tokens)
         alone = part.inputs(_some(tokens, [11]))

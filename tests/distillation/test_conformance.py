@@ -12,7 +12,7 @@ from distillation.dp.conformance import Conformance, check_trainer
 from distillation.dp.conformance_statistics import counts, frequency, limit, shape, spread
 from distillation.dp.conformance_subject import Check, Finding
 from distillation.errors import ConformanceError
-from distillation.kinds import Train
+from distillation.kinds import TRAINED, Task, Train
 from tests.distillation.faulty_trainers import MORE, SIXTEEN, THREE, Fault, check, parts
 
 _ALL = (*SIXTEEN, *THREE, *MORE)
@@ -63,7 +63,7 @@ def test_the_right_trainer_passes_ten_times() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("train", list(Train))
+@pytest.mark.parametrize("train", TRAINED[Task.CLASSIFICATION])
 def test_the_trained_part_is_left_as_it_was(train: Train) -> None:
     """The region goes on with the very tensors that it had."""
     part, recipe, terms, teacher = parts(train)

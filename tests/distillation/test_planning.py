@@ -11,10 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client.training import step_terms
+from distillation.aggregate import Squares
 from distillation.dp.trainer import train_privately
-from distillation.kinds import Train
+from distillation.kinds import ServerRule, Train
 from distillation.layout import Layout
 from distillation.model_files import ModelFiles
+from distillation.objectives import Weighted
+from distillation.objectives.reverse import ReverseKl
+from distillation.plan_terms import optimizer_of
 from distillation.planning import (
     PlannedArtifacts,
     capped_weights,
@@ -22,11 +26,12 @@ from distillation.planning import (
     recipe_of,
     source_sha256,
 )
-from distillation.study import Study
+from distillation.study import Study, TermTable
 from privacy.charging import charge
+from privacy.errors import PlanRefusedError
 from privacy.lineage import TeacherLineage
 from privacy.noise import SecureStream
-from privacy.plan import TRAIN, Plan
+from privacy.plan import TRAIN, OptimizerName, OptimizerTerms, Plan
 from tests.simulations import tiny_study
 
 _HASHES = [f"{number:064x}" for number in range(1, 7)]
@@ -62,6 +67,51 @@ def test_every_region_keeps_the_promise(study: Study, plan: Plan) -> None:
 def test_the_same_study_makes_the_same_plan(study: Study, plan: Plan) -> None:
     """Whoever has study and artifacts can make the plan again and compare its hash."""
     assert make_plan(study, _artifacts()).hash == plan.hash
+
+
+def test_the_plan_says_how_the_server_moves_the_student(study: Study, plan: Plan) -> None:
+    """Adam's constants and the mean are in the plan, read back, and are what both sides use."""
+    optimizer = dataclasses.replace(
+        study.optimizer, server=ServerRule.ADAM, server_momentum=Decimal("0.9"), average=3
+    )
+    other = make_plan(dataclasses.replace(study, optimizer=optimizer), _artifacts())
+    used = optimizer_of(Plan.from_bytes(other.to_bytes()))
+
+    assert other.optimizer.name is OptimizerName.AVERAGED_ADAM
+    assert (used.momentum, used.squares, used.average) == (0.9, Squares(0.99, 0.001), 3)
+    assert other.hash != plan.hash
+    assert "average" not in plan.optimizer.to_json()
+    assert optimizer_of(plan).squares is None
+
+
+@pytest.mark.parametrize(
+    ("name", "constants"),
+    [
+        (OptimizerName.SGD, {"average": 2}),
+        (OptimizerName.SGD, {"adaptivity": Decimal(1)}),
+        (OptimizerName.ADAM, {}),
+        (OptimizerName.ADAM, {"second_momentum": Decimal(1), "adaptivity": Decimal(1)}),
+        (OptimizerName.ADAM, {"second_momentum": Decimal(0), "adaptivity": Decimal(0)}),
+        (OptimizerName.AVERAGED_SGD, {}),
+        (OptimizerName.AVERAGED_SGD, {"average": 0}),
+    ],
+)
+def test_a_rule_has_its_own_constants_and_no_others(
+    name: OptimizerName, constants: dict[str, Decimal]
+) -> None:
+    """A rule without its constants, or with another's, is refused: nothing is assumed."""
+    with pytest.raises(PlanRefusedError):
+        OptimizerTerms(name, Decimal(1), Decimal(0), **constants)  # type: ignore[arg-type]
+
+
+def test_further_terms_are_in_the_recipe_and_so_in_the_plan(study: Study, plan: Plan) -> None:
+    """A term of the study is built from the registry, weighted, and covered by the plan's hash."""
+    term = TermTable(term="reverse", weight=Decimal("0.25"), temperature=Decimal(3))
+    more = dataclasses.replace(study, objective=dataclasses.replace(study.objective, more=(term,)))
+    recipe = recipe_of(more)
+
+    assert recipe.objective.more == (Weighted(0.25, ReverseKl(temperature=3.0)),)
+    assert make_plan(more, _artifacts()).artifacts.recipe == recipe.hash != plan.artifacts.recipe
 
 
 def test_another_artifact_is_another_plan(study: Study, plan: Plan) -> None:

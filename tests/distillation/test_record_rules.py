@@ -9,7 +9,7 @@ from torch import nn
 
 from distillation.dp.trainer import LocalOptimizer
 from distillation.errors import ArtifactError, StudyError, TrainingError
-from distillation.kinds import Task, Train
+from distillation.kinds import TRAINED, Task, Train
 from distillation.objectives import Objective
 from distillation.recipe import Recipe
 from distillation.record_rules import RULES, Rule, require_per_record
@@ -69,7 +69,7 @@ def test_a_recipe_has_no_key_for_a_leak(key: str) -> None:
         Recipe.from_bytes(dumps({**value, key: "1"}))
 
 
-@pytest.mark.parametrize("train", list(Train))
+@pytest.mark.parametrize("train", TRAINED[Task.CLASSIFICATION])
 def test_a_cut_student_keeps_the_rules(train: Train) -> None:
     """What this product cuts from a teacher has neither dropout nor batch statistics."""
     student = tiny.student_model()

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from distillation.errors import TeacherError, TrainingError
-from distillation.kinds import Train
+from distillation.kinds import TRAINED, Task, Train
 from distillation.students import cut_student, encoder_layers, load_classifier
 from distillation.teacher import Answers, ClassifierTeacher
 from distillation.trained_part import trained_part
@@ -55,7 +55,7 @@ def test_the_trained_part_alone_is_the_student() -> None:
     """Frozen inputs and the trained part give the logits of the whole student."""
     student, tokens = tiny.student_model(), tiny.tokens(12)
     whole = ClassifierTeacher(student).answer(tokens).log_probs
-    for train in Train:
+    for train in TRAINED[Task.CLASSIFICATION]:
         part = trained_part(student, train)
         logits = part.logits(part.module, part.inputs(tokens))
         torch.testing.assert_close(logits.log_softmax(-1), whole, atol=1e-5, rtol=1e-4)

@@ -8,14 +8,14 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from distillation.errors import ArtifactError
-from distillation.kinds import Train
+from distillation.kinds import TRAINED, Task, Train
 from distillation.students import MeanPoolClassifier
 from distillation.teacher import ClassifierTeacher
 from distillation.trained_part import TrainedPart, trained_part
 from tests.distillation import tiny
 
 
-@pytest.fixture(params=list(Train))
+@pytest.fixture(params=TRAINED[Task.CLASSIFICATION])
 def part(request: pytest.FixtureRequest) -> TrainedPart:
     return trained_part(tiny.student_model(), request.param)
 

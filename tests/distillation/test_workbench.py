@@ -12,7 +12,7 @@ import torch
 from distillation.dp.optimizer import StepTerms
 from distillation.dp.trainer import LocalOptimizer
 from distillation.errors import TrainingError
-from distillation.kinds import Task, Train
+from distillation.kinds import TRAINED, Task, Train
 from distillation.labels import LabelCache, LabelSource
 from distillation.objectives import UNLABELLED, Objective, Targets
 from distillation.recipe import Recipe
@@ -68,6 +68,29 @@ def test_only_what_is_not_in_the_cache_is_asked(cache: LabelCache) -> None:
     assert teacher.asked == [12, 3, 2, 7]
 
 
+def test_a_labelling_that_was_killed_goes_on(
+    cache: LabelCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each batch is kept before the next is asked for: only the rest is asked for again."""
+    monkeypatch.setattr("distillation.workbench._ASKED", 4)
+    teacher, tokens = _Counting(), tiny.tokens(10)
+    whole, rows = teacher.answer(tokens).log_probs, list(range(10))
+    with monkeypatch.context() as patch:
+        answer = teacher.answer
+
+        def dying(some: Tokens) -> Answers:
+            if len(teacher.asked) == 3:
+                raise KeyboardInterrupt
+            return answer(some)
+
+        patch.setattr(teacher, "answer", dying)
+        with pytest.raises(KeyboardInterrupt):
+            _labels(teacher, tokens, rows, cache)
+
+    assert torch.equal(_labels(teacher, tokens, rows, cache), whole)
+    assert teacher.asked == [10, 4, 4, 2]
+
+
 def test_a_changed_text_is_asked_again(cache: LabelCache) -> None:
     """A label belongs to record and text: an edited record gets its own."""
     teacher, tokens = _Counting(), tiny.tokens(2)
@@ -97,7 +120,7 @@ def _bench(count: int, train: Train) -> Workbench:
     return Workbench(trained_part(tiny.student_model(), train).inputs(tiny.tokens(count)), targets)
 
 
-@pytest.mark.parametrize("train", list(Train))
+@pytest.mark.parametrize("train", TRAINED[Task.CLASSIFICATION])
 def test_some_records_are_those_records(train: Train) -> None:
     """A subset has the rows' inputs and targets, in the order that was asked for."""
     bench, rows = _bench(9, train), torch.tensor([7, 2])
@@ -106,11 +129,11 @@ def test_some_records_are_those_records(train: Train) -> None:
     assert len(some) == 2
     assert torch.equal(some.inputs.values, bench.inputs.values[rows])
     assert torch.equal(some.inputs.mask, bench.inputs.mask[rows])
-    assert torch.equal(some.targets.log_probs, bench.targets.log_probs[rows])
+    assert torch.equal(some.classes.log_probs, bench.classes.log_probs[rows])
     assert some.targets.reference[:, 0].tolist() == [1, 2]
 
 
-@pytest.mark.parametrize("train", list(Train))
+@pytest.mark.parametrize("train", TRAINED[Task.CLASSIFICATION])
 def test_a_records_loss_does_not_depend_on_its_batch(train: Train) -> None:
     """In any company and order, each record's loss is its own."""
     bench, part = _bench(9, train), trained_part(tiny.student_model(), train)
@@ -121,7 +144,7 @@ def test_a_records_loss_does_not_depend_on_its_batch(train: Train) -> None:
         torch.testing.assert_close(some, whole[rows], atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("train", list(Train))
+@pytest.mark.parametrize("train", TRAINED[Task.CLASSIFICATION])
 def test_a_delta_starts_from_the_given_weights(train: Train) -> None:
     """Whatever the part held before, the delta has the layout's size and is finite."""
     part, bench = trained_part(tiny.student_model(), train), _bench(9, train)
@@ -172,7 +195,7 @@ def _recipe(train: Train) -> Recipe:
     )
 
 
-@pytest.mark.parametrize("train", list(Train))
+@pytest.mark.parametrize("train", TRAINED[Task.CLASSIFICATION])
 def test_a_persons_records_are_one_clipped_gradient(train: Train) -> None:
     """Persons with four, two and one record: each moves the weights by its own clipped mean."""
     part, plain = trained_part(tiny.student_model(), train), _bench(7, train)

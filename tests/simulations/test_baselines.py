@@ -106,7 +106,8 @@ def test_every_comparison_is_there_once_and_in_order(
     """The teacher first; arms with noise state the plan's ε, the others none."""
     data, shares = StudyData.read(world.study), list[float]()
     released = world.prepared.test.quality(world.prepared.start)
-    arms = compare(world.study, data, world.prepared, benches, released, shares.append)
+    compared = compare(world.study, data, world.prepared, benches, released, shares.append)
+    arms = compared.arms
     priced = {arm.name for arm in arms if arm.epsilon is not None}
 
     assert [arm.name for arm in arms] == [
@@ -128,7 +129,7 @@ def test_a_region_without_any_label_takes_no_part_in_an_unfair_comparison(
     targets = replace(bare, reference=torch.full_like(bare.reference, -1))
     some = {**benches, "a": replace(benches["a"], targets=targets)}
     released = world.prepared.test.quality(world.prepared.start)
-    arms = compare(world.study, data, world.prepared, some, released, lambda share: None)
+    arms = compare(world.study, data, world.prepared, some, released, lambda share: None).arms
 
     assert not {ArmName.WITHOUT_TEACHER, ArmName.ALL_TRUE_LABELS} & {arm.name for arm in arms}
 

@@ -69,7 +69,7 @@ def export(folder: Path, change: Callable[[list[bytes]], list[bytes]]) -> None:
 
 def edit_report(folder: Path, change: Edit) -> None:
     report = Report.from_json((folder / "report.json").read_bytes())
-    write(folder, replace(report, regions=tuple(map(change, report.regions))))
+    write(folder, replace(report, regions=tuple(map(change, report.regions)), several=()))
 
 
 def test_an_honest_run_holds(run: Path) -> None:
@@ -226,7 +226,7 @@ def test_a_violation_outweighs_what_is_missing(run: Path) -> None:
     report = Report.from_json((run / "report.json").read_bytes())
     north = replace(report.regions[0], released_steps=0)
     both = (north, replace(north, name="south"))
-    write(run, replace(report, regions=both, claims=()))
+    write(run, replace(report, regions=both, claims=(), several=()))
     result = check_ledgers(run)
     assert {finding.outcome for finding in result.findings} == {
         Outcome.VIOLATED,

@@ -122,5 +122,5 @@ def sample(**changes: object) -> Report:
         not_covered=ALWAYS_NOT_COVERED,
         marks=("One machine held the records of all regions.",),
     )
-    words = {"verdict": Verdict("", ()), "claims": ()}
+    words = {"verdict": Verdict("", ()), "claims": (), "several": ()}
     return replace(report, **{**words, **changes})  # type: ignore[arg-type]

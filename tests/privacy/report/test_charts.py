@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
+from privacy.report.chart_parts import WIDTH
 from privacy.report.chart_scale import Scale, nice_ticks, spread, tick_texts
-from privacy.report.charts import WIDTH, Bar, Dot, Level, Line, bar_chart, dot_plot, line_chart
+from privacy.report.charts import Bar, Dot, Level, Line, bar_chart, dot_plot, line_chart
 
 NUMBER = r"-?[0-9.]+"
 shares = st.floats(0, 1)

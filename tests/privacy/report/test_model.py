@@ -35,13 +35,13 @@ def test_a_report_has_one_spelling(value: float, epsilon: int, size: int) -> Non
 
 def test_a_report_names_its_schema() -> None:
     """A reader learns from the document which version it is."""
-    assert json.loads(sample().to_json())["schema"] == SCHEMA == "stillroom/report/v1"
+    assert json.loads(sample().to_json())["schema"] == SCHEMA == "stillroom/report/v2"
 
 
 Edit: TypeAlias = Callable[[dict[str, Any]], object]
 
 EDITS: dict[str, Edit] = {
-    "a later schema": lambda d: d.update(schema="stillroom/report/v2"),
+    "a later schema": lambda d: d.update(schema="stillroom/report/v3"),
     "no schema": lambda d: d.pop("schema"),
     "no plan": lambda d: d.pop("plan"),
     "an unknown field": lambda d: d.update(colour="red"),

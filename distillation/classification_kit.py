@@ -1,0 +1,173 @@
+"""The kit of classification: a BERT-like teacher, a mean-pool student, one label a record."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from distillation.errors import TeacherError
+from distillation.held_out import HeldOut, held_out
+from distillation.kinds import Train
+from distillation.kit import Labelling, Progress
+from distillation.learning_tables import StudentTable
+from distillation.model_files import ModelFiles
+from distillation.objectives import Targets
+from distillation.recipe import Recipe
+from distillation.records import Records, check_labels
+from distillation.students import MeanPoolClassifier, cut_student, load_classifier, save_classifier
+from distillation.teacher import ClassifierTeacher, Teacher
+from distillation.tokens import Tokens, tokenize
+from distillation.trained_part import TrainedPart, trained_part
+from distillation.warm_up import WarmUp, warm_up
+from distillation.workbench import references, soft_labels
+
+_LABELLED = 0.3
+"""Share of the warm-up that is the teacher's: its answers come first."""
+
+_PARTS = {
+    Train.HEAD: "the classification head",
+    Train.LAST: "the last layer and the classification head",
+}
+
+
+class ClassificationKit:
+    """Classifiers; see `distillation.kit.Kit`, whose contract the docstrings there state."""
+
+    def load_teacher(self, files: ModelFiles) -> ClassifierTeacher:
+        """Load a sequence classifier."""
+        if files.gguf is not None:
+            raise TeacherError(
+                f"expected a classifier in safetensors, got the GGUF file {files.gguf}: it holds "
+                'language models; set study.task = "language-model", or convert the model'
+            )
+        return ClassifierTeacher.load(files)
+
+    def prepare_teacher(
+        self, teacher: Teacher, tokens: Tokens, settings: WarmUp, *, seed: int, done: Progress
+    ) -> None:
+        """Refuse: public text without labels teaches a classifier nothing."""
+        raise TeacherError(
+            "teacher.prepare_epochs is for language models: a classifier learns nothing from "
+            "public text without labels; remove the key"
+        )
+
+    def cut_student(self, teacher: Teacher, terms: StudentTable) -> MeanPoolClassifier:
+        """Return copies of some layers, and a head of zeros."""
+        known = _classifier(teacher)
+        model = known.model
+        encoder = model.encoder if isinstance(model, MeanPoolClassifier) else model.base_model
+        return cut_student(
+            encoder,
+            layers=terms.layers,
+            classes=known.outcomes,
+            feature_scale=float(terms.feature_scale),
+        )
+
+    def load_student(self, folder: Path) -> MeanPoolClassifier:
+        """Load a mean-pool classifier."""
+        student = load_classifier(folder)
+        if not isinstance(student, MeanPoolClassifier):
+            raise TeacherError(
+                f"expected a student of kind stillroom-mean-pool, got {type(student).__name__}"
+            )
+        return student
+
+    def save_student(
+        self, student: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path
+    ) -> None:
+        """Write it as safetensors with its tokenizer."""
+        save_classifier(student, tokenizer, folder)
+
+    def part(self, student: PreTrainedModel, recipe: Recipe) -> TrainedPart:
+        """Return the head, or the last layer with it."""
+        return trained_part(_student(student), recipe.train)
+
+    def check_records(self, records: Records, teacher: Teacher) -> None:
+        """Check that the teacher knows every label."""
+        check_labels(records, teacher.outcomes)
+
+    def tokens(
+        self, texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, recipe: Recipe
+    ) -> Tokens:
+        """Return each text with its special tokens."""
+        return tokenize(texts, tokenizer, max_tokens=recipe.max_tokens)
+
+    def targets(
+        self,
+        teacher: Teacher,
+        tokens: Tokens,
+        records: Records,
+        recipe: Recipe,
+        labelling: Labelling,
+        *,
+        positions: int,
+    ) -> Targets:
+        """Return one distribution a record, and its label where it has one."""
+        log_probs = soft_labels(
+            _classifier(teacher),
+            tokens,
+            cache=labelling.cache,
+            source=labelling.source,
+            record_ids=records.ids,
+            texts=records.texts,
+        )
+        reference = references(records.labels, teacher.outcomes).unsqueeze(1)
+        return Targets(log_probs, reference, torch.ones(log_probs.shape[:2], dtype=torch.bool))
+
+    def warm_up(
+        self,
+        student: PreTrainedModel,
+        teacher: Teacher,
+        tokens: Tokens,
+        settings: WarmUp,
+        *,
+        recipe: Recipe,
+        seed: int,
+        done: Progress,
+    ) -> None:
+        """Let the student learn the teacher's answers and features."""
+        answers = _classifier(teacher).answer(tokens, lambda share: done(_LABELLED * share))
+        warm_up(
+            _student(student),
+            tokens,
+            answers,
+            settings,
+            shuffle=torch.Generator().manual_seed(seed),  # public data: no privacy rests on it
+            progress=lambda share: done(_LABELLED + (1 - _LABELLED) * share),
+        )
+
+    def held_out(
+        self,
+        part: TrainedPart,
+        teacher: Teacher,
+        tokens: Tokens,
+        records: Records,
+        recipe: Recipe,
+        done: Progress,
+    ) -> HeldOut:
+        """Return the labelled test set."""
+        answers = _classifier(teacher).answer(tokens, done)
+        index = {name: number for number, name in enumerate(teacher.outcomes)}
+        labels = [index[label] for label in records.labels if label is not None]
+        return held_out(part, part.inputs(tokens), labels, answers.log_probs)
+
+    def form(self, recipe: Recipe) -> str:
+        """Return nothing: a classifier's labels are whole distributions."""
+        return ""
+
+    def describe_part(self, recipe: Recipe) -> str:
+        """Return in words which tensors private records may change."""
+        return _PARTS[recipe.train]
+
+
+def _classifier(teacher: Teacher) -> ClassifierTeacher:
+    if not isinstance(teacher, ClassifierTeacher):
+        raise TeacherError(f"expected a classifier as the teacher, got {type(teacher).__name__}")
+    return teacher
+
+
+def _student(student: PreTrainedModel) -> MeanPoolClassifier:
+    if not isinstance(student, MeanPoolClassifier):
+        raise TeacherError(f"expected a mean-pool student, got {type(student).__name__}")
+    return student

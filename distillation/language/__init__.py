@@ -1,0 +1,1 @@
+"""Language models: causal teachers, students cut from them, their trained parts, text and tests."""
