@@ -13,12 +13,19 @@ _ROOT = Path(__file__).parents[2]
 _PACKAGES = ("privacy", "distillation", "client", "server", "simulations", "stillroom", "verify")
 _SEEDED = ("default_rng", "manual_seed", "RandomState", "Generator", "Random", "seed")
 _AUDIT = "distillation/audit/"  # attacks on the trainer: they train on made-up records only
+_PUBLIC = (
+    "distillation/data/",
+    "distillation/measure/",
+)  # public texts and tests; no client has them
+_APART = (_AUDIT, *_PUBLIC)
 _NO_PRIVACY_RESTS_ON_IT = {
     "distillation/batch_independence.py",  # made-up rows
+    "distillation/classification_kit.py",  # the order of public records
     "distillation/dp/conformance_subject.py",  # made-up records
     "distillation/dp/layers.py",  # made-up rows
+    "distillation/language/adapters.py",  # where adapters start, the same for everybody
+    "distillation/language_kit.py",  # the order of public records
     "simulations/demo_data.py",  # the split of a public data set
-    "simulations/prepare.py",  # the order of public records
 }
 
 
@@ -79,12 +86,17 @@ def test_no_parameter_between_a_plan_and_its_noise_is_a_seed() -> None:
     found = {
         (file, name)
         for file, tree in _sources()
-        if file.startswith(("privacy/", "distillation/", "client/")) and not file.startswith(_AUDIT)
+        if file.startswith(("privacy/", "distillation/", "client/")) and not file.startswith(_APART)
         for name in _names(tree)
         if "seed" in name.lower()
     }
     repetitions = {("privacy/report/parts.py", "seeds"), ("distillation/study_tables.py", "seeds")}
-    of_public_records = {("distillation/study_tables.py", "seed")}
+    of_public_records = {
+        ("distillation/classification_kit.py", "seed"),
+        ("distillation/kit.py", "seed"),
+        ("distillation/language_kit.py", "seed"),
+        ("distillation/learning_tables.py", "seed"),
+    }
 
     assert found == repetitions | of_public_records
 
@@ -95,20 +107,21 @@ def test_a_generator_with_a_seed_is_used_where_no_privacy_rests_on_it() -> None:
         file
         for file, tree in _sources()
         for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and _called(node) in _SEEDED and not file.startswith(_AUDIT)
+        if isinstance(node, ast.Call) and _called(node) in _SEEDED and not file.startswith(_APART)
     }
 
     assert found == _NO_PRIVACY_RESTS_ON_IT
 
 
-def test_no_region_imports_the_audits() -> None:
-    """They have seeds, for their own made-up records; no client trains with their code."""
+def test_no_region_imports_what_has_seeds_of_its_own() -> None:
+    """Audits have them for made-up records, others for public ones; no client has their code."""
     importers = [
         file
         for file, tree in _sources()
         for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("distillation.audit")
-        if not file.startswith((_AUDIT, "simulations/"))
+        if isinstance(node, ast.ImportFrom)
+        and f"{(node.module or '').replace('.', '/')}/".startswith(_APART)
+        and not file.startswith((*_APART, "simulations/", "stillroom/"))
     ]
 
     assert importers == []
