@@ -18,6 +18,8 @@ from protocol.identity import region_uid
 from tests.client import region_builder
 from tests.client.region_builder import World, ask, play
 
+pytestmark = pytest.mark.slow
+
 
 def _entries(region: RegionHandler) -> tuple[Entry, ...]:
     return region._training.ledger.entries()

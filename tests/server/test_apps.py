@@ -15,6 +15,8 @@ from server.errors import ServerError
 from simulations.grid import LocalGrid
 from tests.client.region_builder import World, clock
 
+pytestmark = pytest.mark.slow
+
 
 def _context(**node_config: str) -> Context:
     return Context(1, 1, node_config=dict(node_config), state=RecordDict(), run_config={})

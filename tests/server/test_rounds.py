@@ -24,6 +24,8 @@ from tests.client import region_builder
 from tests.client.region_builder import World, clock
 from tests.server.direct import MASKED_S, Change, Direct, Reply, honest, run
 
+pytestmark = pytest.mark.slow
+
 
 def _without_b(world: World, finished: list[FinishedRound], *, from_round: int = 0) -> None:
     """Assert that b, lost once in a round, is in no sum from there on, or in that one only."""

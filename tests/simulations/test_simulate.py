@@ -25,6 +25,8 @@ from tests.simulations.tiny_study import REGIONS, TinyStudy
 from verify.findings import Outcome
 from verify.ledger_check import check_ledgers
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def study(tmp_path: Path) -> TinyStudy:
