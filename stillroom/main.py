@@ -130,6 +130,30 @@ def evaluate(
         evaluate_student(question, as_json=as_json)
 
 
+@app.command(
+    epilog="Example: stillroom audit study.toml --who 'A. Name' --evidence runs/first/evidence"
+)
+def audit(
+    study: Annotated[Path, typer.Argument(help="The study, a TOML file.")],
+    who: Annotated[str, typer.Option(help="Who runs it; the result says so.")],
+    canaries: Annotated[int, typer.Option(min=10, help="Made-up records in a run.")] = 1000,
+    runs: Annotated[int, typer.Option(min=1, help="Independent runs.")] = 1,
+    evidence: Annotated[
+        Path | None, typer.Option(help="A folder for the results; a run's pack takes its own.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Attack the study's trainer with canaries before any region is asked; no record is read."""
+    with one_sentence():
+        from stillroom.auditing import run_audit
+
+        raise typer.Exit(
+            run_audit(
+                study, canaries=canaries, runs=runs, who=who, evidence=evidence, as_json=as_json
+            )
+        )
+
+
 @app.command(epilog="Example: stillroom report runs/demo --out pack.zip")
 def report(
     folder: Annotated[Path, typer.Argument(help="A run's folder.")],

@@ -54,7 +54,10 @@ def test_help_is_quick() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["demo"], ["simulate"], ["plan"], ["verify"], ["region"], ["region", "budget"]],
+    [
+        *([], ["demo"], ["simulate"], ["plan"], ["audit"], ["report"], ["evaluate"], ["verify"]),
+        *(["region"], ["region", "budget"], ["region", "sent"]),
+    ],
 )
 def test_every_command_explains_itself(command: list[str]) -> None:
     """Each has help, and each that does something has a runnable example."""
