@@ -1,4 +1,5 @@
 # make demo      set up and run the default study, offline
+# make chat      set up and run the language-model study, offline (tens of minutes)
 # make test      set up and run every check and test
 # make loopback  set up and run a tiny plan on real SuperNodes of this machine, over TLS
 # make deployment  break such a deployment: a killed executor, a bundle that is not allowed (4 min)
@@ -10,12 +11,17 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test loopback deployment mutants crash conformance clean setup
+.PHONY: demo chat test loopback deployment mutants crash conformance clean setup
 .DELETE_ON_ERROR:
 
 demo: .venv/ready-demo
 	rm -rf runs/demo
 	$(BIN)/stillroom demo --out runs/demo
+
+chat: .venv/ready-language
+	rm -rf runs/chat runs/chat-data
+	$(BIN)/python -m simulations.chat_data --out runs/chat-data
+	$(BIN)/stillroom simulate runs/chat-data/study.toml --out runs/chat
 
 test: .venv/ready-dev .venv/ready-demo
 	./check
@@ -49,6 +55,11 @@ setup: .venv/ready-dev .venv/ready-demo
 
 .venv/ready-demo: requirements-demo.txt .venv/ready
 	$(BIN)/python -m pip install --quiet --no-deps -r requirements-demo.txt
+	touch $@
+
+.venv/ready-language: requirements-language.txt .venv/ready
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[language]'
+	$(BIN)/python -m pip install --quiet --no-deps -r requirements-language.txt
 	touch $@
 
 clean:

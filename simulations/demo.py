@@ -12,13 +12,13 @@ from simulations.vendor import build_teacher
 _SEED = 0
 
 
-def demo_study() -> Path:
-    """Return where the default study is: in the source tree, or in the installed package."""
+def study_file(name: str = "demo.toml") -> Path:
+    """Return where a study is: in the source tree, or in the installed package."""
     here = Path(__file__).resolve().parent.parent
     for folder in (here / "studies", here / "stillroom" / "studies"):
-        if (folder / "demo.toml").is_file():
-            return folder / "demo.toml"
-    raise RunFolderError("the default study demo.toml is not installed: install stillroom again")
+        if (folder / name).is_file():
+            return folder / name
+    raise RunFolderError(f"the study {name} is not installed: install stillroom again")
 
 
 def prepare_demo(folder: Path, show: Progress) -> Path:
@@ -27,7 +27,7 @@ def prepare_demo(folder: Path, show: Progress) -> Path:
     The study is written last: with it, everything else is whole.
     """
     study = folder / "study.toml"
-    content = demo_study().read_bytes()
+    content = study_file().read_bytes()
     if study.exists() and study.read_bytes() == content:
         return study
     with show.stage("The vendor trains its teacher (playing its part)"):
