@@ -49,8 +49,20 @@ def load_causal(folder: Path, *, gguf: str | None = None) -> PreTrainedModel:
             f"{', '.join(sorted(found['missing_keys'])[:5])}"
         )
     family_of(model)
+    if gguf is not None:
+        _forget_packing(model)
     model.train(False)
     return model
+
+
+def _forget_packing(model: PreTrainedModel) -> None:
+    """Make a model that came out of a GGUF file an ordinary one, which transformers will save.
+
+    Its weights are float32 already; only marks of how they were packed are left on it.
+    """
+    for name in ("hf_quantizer", "quantization_method", "is_quantized"):
+        vars(model).pop(name, None)
+    vars(model.config).pop("quantization_config", None)
 
 
 def save_causal(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

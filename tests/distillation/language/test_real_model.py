@@ -2,12 +2,14 @@
 
 import importlib.metadata
 import json
+from pathlib import Path
 
 import pytest
 import torch
 
 from distillation.kinds import Train
 from distillation.language.held_out import language_held_out
+from distillation.language.models import load_causal, save_causal
 from distillation.language.part import LanguagePart
 from distillation.language.samples import generate
 from distillation.language.student import cut_causal
@@ -22,8 +24,11 @@ _ASKED, _SAID = "What is the capital of France?", "The capital of France is Pari
 
 
 @pytest.mark.slow
-def test_a_gguf_teacher_labels_is_cut_and_answers() -> None:
-    """It finds a true answer likely, says it itself, and its cut is a smaller model of its kind."""
+def test_a_gguf_teacher_labels_is_cut_and_answers(tmp_path: Path) -> None:
+    """It finds a true answer likely, says it itself, and its cut is a smaller model of its kind.
+
+    Once loaded it is an ordinary model, which is written as safetensors and read back.
+    """
     try:
         importlib.metadata.distribution(_PACKAGE)
     except importlib.metadata.PackageNotFoundError:
@@ -37,11 +42,14 @@ def test_a_gguf_teacher_labels_is_cut_and_answers() -> None:
             json.loads(cell_of(turns[:2])), tokenize=False, add_generation_prompt=True
         )
     )
+    save_causal(teacher.model, tokenizer, tmp_path / "again")
+    again = dict(load_causal(tmp_path / "again").named_parameters())
     (answer,) = generate(teacher.model, tokenizer, [prompt], max_new_tokens=8)
     student = cut_causal(teacher.model, [0, 29])
     part = LanguagePart(student, Train.LORA, max_tokens=32)
     held_out = language_held_out(part, tokens, teacher.mark(tokens, k=8))
 
+    assert all(torch.equal(p, again[name]) for name, p in teacher.model.named_parameters())
     assert held_out.teacher_quality().perplexity < 3
     assert "Paris" in answer
     assert student.get_output_embeddings().weight is student.get_input_embeddings().weight
