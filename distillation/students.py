@@ -26,6 +26,7 @@ from transformers import (
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from distillation.errors import TeacherError
+from distillation.loading import one_at_a_time
 
 
 class MeanPoolConfig(PreTrainedConfig):
@@ -165,9 +166,10 @@ def load_classifier(folder: Path) -> PreTrainedModel:
     """
     transformers.logging.disable_progress_bar()
     try:
-        model, found = AutoModelForSequenceClassification.from_pretrained(
-            folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True
-        )
+        with one_at_a_time:
+            model, found = AutoModelForSequenceClassification.from_pretrained(
+                folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+            )
     except (KeyError, OSError, RuntimeError, SafetensorError, ValueError) as error:
         raise TeacherError(
             f"expected a sequence classifier with safetensors in '{folder.name}', "

@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokeni
 
 from distillation.errors import TeacherError
 from distillation.language.families import family_of
+from distillation.loading import one_at_a_time
 
 _UNREADABLE = (
     ImportError, KeyError, NotImplementedError, OSError, RuntimeError, SafetensorError, ValueError,
@@ -33,9 +34,14 @@ def load_causal(folder: Path, *, gguf: str | None = None) -> PreTrainedModel:
     option = {} if gguf is None else {"gguf_file": gguf}
     try:
         pair: tuple[PreTrainedModel, Mapping[str, Collection[str]]]
-        pair = AutoModelForCausalLM.from_pretrained(  # type: ignore[assignment]  # by the third key
-            folder, dtype=torch.float32, output_loading_info=True, use_safetensors=True, **option
-        )
+        with one_at_a_time:
+            pair = AutoModelForCausalLM.from_pretrained(  # type: ignore[assignment]  # by a key
+                folder,
+                dtype=torch.float32,
+                output_loading_info=True,
+                use_safetensors=True,
+                **option,
+            )
     except _UNREADABLE as error:
         raise TeacherError(
             f"expected a causal language model with safetensors, or a GGUF file, in "
