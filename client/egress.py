@@ -77,7 +77,7 @@ class EgressGate:
         """
         try:
             return self._clear(kind, self.handler.handle(kind, request))
-        except Exception as error:
+        except Exception as error:  # the region's border: a refusal leaves for any error
             self.keep_refusal(kind, error)
             raise
 

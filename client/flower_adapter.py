@@ -76,7 +76,7 @@ def _request(handler: Handler, kind: MessageKind, message: Message) -> Envelope:
     """Read a request; the refusal of an unreadable one is listed like any other."""
     try:
         return _read(message.content)
-    except Exception as error:
+    except Exception as error:  # a stranger's bytes: whatever they break, a refusal leaves for it
         if isinstance(handler, RefusalKeeper):
             handler.keep_refusal(kind, error)
         raise

@@ -109,10 +109,12 @@ def test_a_damaged_file_is_records_or_is_refused(
 
 def _read_or_refuse(path: Path) -> None:
     try:
-        read_records(path, _ALL)
+        found = read_records(path, _ALL)
     except RecordsError as error:
         message = str(error)
     else:
+        assert len(found) >= 1
+        assert all(text.strip() for text in found.texts)
         return
     assert _SECRET not in message
 

@@ -74,6 +74,7 @@ def test_what_is_signed_is_what_the_format_says() -> None:
     _, (_, line) = read_note(note)
     signed = b"cosignature/v1\ntime 1679315147\n" + TEXT.encode()
     WITNESS.public_key().verify(line.signature[8:], signed)
+    assert line.signature[:8] == (1_679_315_147).to_bytes(8, "big")
 
 
 def test_of_several_cosignatures_the_latest_counts() -> None:

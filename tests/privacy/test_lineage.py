@@ -44,8 +44,8 @@ BLANK = "  "
 def test_a_teacher_fixed_before_the_data_is_admitted(declaration: Declaration) -> None:
     """These label each record without knowing the others, whatever the account holds."""
     admit(declaration)
-
     admit(declaration, plans_on_record={FIRST})
+    assert declaration.not_covered.endswith(".")  # whoever is admitted, somebody is left out
 
 
 @pytest.mark.parametrize(

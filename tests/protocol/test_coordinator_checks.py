@@ -324,6 +324,7 @@ def test_a_region_that_is_no_member_cannot_send_a_vector() -> None:
     play.server._masked.clear()
     with aborting(AbortCode.BAD_BASE, UID[LOST]):
         play.server.on_masked(stranger.to_bytes(), play.masked[ME][1])
+    assert not play.server._masked
 
 
 OWN: list[tuple[str, dict[str, Any], AbortCode]] = [

@@ -57,7 +57,8 @@ def test_a_bar_chart_is_xml_with_all_marks_inside(
     values: list[float], limit: float, label: str
 ) -> None:
     """A charge above its budget, a zero and a huge number are drawn inside too."""
-    parsed(bar_chart([Bar(label, label, value, limit) for value in values], alt=label))
+    root = parsed(bar_chart([Bar(label, label, value, limit) for value in values], alt=label))
+    assert root.attrib["aria-label"] == label
 
 
 @given(st.lists(st.tuples(shares, st.floats(0, 0.5)), min_size=1, max_size=8), texts)
