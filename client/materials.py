@@ -27,7 +27,7 @@ from distillation.teacher import Teacher
 from distillation.tokens import Tokens
 from distillation.trained_part import TrainedPart
 from distillation.vocabularies import shared_tokenizer
-from distillation.workbench import Workbench, unit_numbers
+from distillation.workbench import AnyTargets, Workbench, unit_numbers
 from privacy.guarantee import Unit
 from privacy.plan import Plan
 
@@ -60,6 +60,21 @@ class Materials:
         Raises:
             LabelCacheError: If a cached label does not open.
         """
+        inputs = self.part.inputs(self.tokens)
+        targets = self.targets(cache, positions=inputs.mask.shape[1])
+        units = unit_numbers(self.records.units) if self.unit is Unit.PERSON else None
+        return Workbench(inputs, targets, units=units)
+
+    def targets(self, cache: LabelCache, *, positions: int) -> AnyTargets:
+        """Return what the teacher says of the records, and what they say themselves.
+
+        Args:
+            cache: Of the region; labels that are in it are not asked for again.
+            positions: T of the trained part's inputs.
+
+        Raises:
+            LabelCacheError: If a cached label does not open.
+        """
         kit = kit_of(self.recipe.task)
         source = LabelSource(
             self.teacher_files.weights_sha256,
@@ -67,17 +82,14 @@ class Materials:
             self.recipe.template,
             kit.form(self.recipe),
         )
-        inputs = self.part.inputs(self.tokens)
-        targets = kit.targets(
+        return kit.targets(
             self.teacher,
             self.tokens,
             self.records,
             self.recipe,
             Labelling(cache, source),
-            positions=inputs.mask.shape[1],
+            positions=positions,
         )
-        units = unit_numbers(self.records.units) if self.unit is Unit.PERSON else None
-        return Workbench(inputs, targets, units=units)
 
 
 def load_materials(

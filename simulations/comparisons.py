@@ -5,13 +5,13 @@ with noise use the plan's (q, σ, C) for the plan's rounds and steps, so they wo
 each may have its own learning rate. Nothing here is charged or released.
 """
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from client.training import step_terms
 from distillation.evaluation import Quality
+from distillation.kinds import Task
 from distillation.objectives import Objective
 from distillation.plan_terms import optimizer_of
 from distillation.planning import recipe_of
@@ -21,6 +21,8 @@ from distillation.workbench import Workbench, references
 from privacy.charging import charge
 from privacy.report.parts import Arm, ArmName
 from simulations import baselines
+from simulations.arms import Comparison
+from simulations.language_comparisons import language_comparisons
 from simulations.prepare import Prepared, StudyData
 from simulations.progress import Advance
 
@@ -29,37 +31,16 @@ _LONGER = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """One arm that is to be run.
-
-    Attributes:
-        name: Which one.
-        title: A few words, for a chart.
-        description: What was trained on what.
-        arm: How.
-        note: What else must be said.
-        repeated: Whether chance is in it, so that seeds differ.
-    """
-
-    name: ArmName
-    title: str
-    description: str
-    arm: baselines.Arm
-    note: str = ""
-    repeated: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class Compared:
     """What the comparisons came to.
 
     Attributes:
         arms: For the report, the teacher first.
-        nlls: Mean negative log-likelihood of each arm over its seeds, nats.
+        qualities: What each arm showed, one a seed.
     """
 
     arms: tuple[Arm, ...]
-    nlls: Mapping[ArmName, float]
+    qualities: Mapping[ArmName, Sequence[Quality]]
 
 
 def compare(
@@ -69,6 +50,8 @@ def compare(
     benches: Mapping[str, Workbench],
     released: Quality,
     done: Advance,
+    *,
+    unprepared: Mapping[str, Workbench] | None = None,
 ) -> Compared:
     """Run every arm of the study and return what each came to.
 
@@ -77,11 +60,16 @@ def compare(
         data: Its records.
         prepared: Plan, public student and test set.
         benches: Each region's labelled records.
+        unprepared: The same with the labels of the teacher before its preparation, if it had one.
         released: The quality of the student that the federation released: the first seed.
         done: Told the share that is done.
     """
-    wanted = _comparisons(study, data, prepared, benches) if study.baselines.run else []
     again = _distilled(study, prepared, benches)
+    wanted = []
+    if study.baselines.run and study.study.task is Task.LANGUAGE_MODEL:
+        wanted = language_comparisons(study, again.arm, unprepared)
+    elif study.baselines.run:
+        wanted = _comparisons(study, data, prepared, again.arm)
     runs = (len(wanted) + 1) * study.study.seeds
     finished = 0
 
@@ -111,14 +99,12 @@ def compare(
         cost = None if one.arm.terms is None else epsilon
         found[one.name] = repeat(one, seeds)
         arms.append(_measured(one, found[one.name], cost))
-    nlls = {name: statistics.fmean(each.nll for each in seen) for name, seen in found.items()}
-    return Compared(tuple(arms), nlls)
+    return Compared(tuple(arms), found)
 
 
 def _comparisons(
-    study: Study, data: StudyData, prepared: Prepared, benches: Mapping[str, Workbench]
+    study: Study, data: StudyData, prepared: Prepared, distilled: baselines.Arm
 ) -> list[Comparison]:
-    distilled = _distilled(study, prepared, benches).arm
     found = [
         Comparison(
             ArmName.HARD_LABELS,
@@ -140,7 +126,7 @@ def _comparisons(
             repeated=False,
         ),
     ]
-    labelled = {name: baselines.labelled_only(bench) for name, bench in benches.items()}
+    labelled = {name: baselines.labelled_only(bench) for name, bench in distilled.benches.items()}
     if all(len(bench) for bench in labelled.values()):
         found.insert(0, _without_teacher(study, distilled, labelled))
     if data.all_labels is not None:

@@ -6,6 +6,7 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
+from statistics import fmean
 
 from distillation.dp.clipping import Clipping, choose
 from distillation.evaluation import Quality
@@ -99,7 +100,8 @@ def further_figures(
     """Return what the summary has beside the report's own figures.
 
     The clipping and why; the student's mean divergence from the teacher, in nats; for a language
-    model perplexities too, exp of the mean negative log-likelihood of a token.
+    model each arm's perplexity, exp of the mean negative log-likelihood of a token, and its
+    agreement, the share of tokens of which it finds the same most likely as the teacher does.
 
     Args:
         prepared: Plan, student and test set.
@@ -116,8 +118,10 @@ def further_figures(
     if prepared.bench.study.study.task is not Task.LANGUAGE_MODEL:
         return found
     found["student_perplexity"] = round(qualities[-1].perplexity, 4)
-    for name, nll in compared.nlls.items():
-        found[f"{name.replace('-', '_')}_perplexity"] = round(math.exp(nll), 4)
+    for name, seen in compared.qualities.items():
+        short = name.replace("-", "_")
+        found[f"{short}_perplexity"] = round(math.exp(fmean(each.nll for each in seen)), 4)
+        found[f"{short}_agreement"] = round(fmean(each.agreement for each in seen), 4)
     return found
 
 

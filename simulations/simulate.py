@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from client.folder import write_durably
+from client.materials import Materials
 from distillation.evaluation import Quality
 from distillation.kinds import Task
 from distillation.layout import Vector
@@ -19,15 +20,17 @@ from distillation.study import Study
 from privacy.report.html import render
 from privacy.report.model import Report
 from server.rounds import FinishedRound
-from simulations.comparisons import compare
+from simulations.comparisons import Compared, compare
 from simulations.federation import Federation, open_federation
 from simulations.gates import missed_gates
 from simulations.grid import Fault, no_fault
 from simulations.language_card import language_card
+from simulations.language_comparisons import unprepared_benches
 from simulations.lies import Lies
 from simulations.model_card import model_card
 from simulations.prepare import Bench, Prepared, StudyData, prepare
 from simulations.progress import Progress, Quiet
+from simulations.read_samples import read_samples, samples_page
 from simulations.regions import approve_everywhere, make_parties
 from simulations.reporting import further_figures, make_report
 from simulations.run_folder import Journal, RunFolder
@@ -108,8 +111,7 @@ def simulate(study_file: Path, out: Path, options: Options) -> Result:
         show=show,
     ) as federation:
         qualities = _rounds(federation, prepared, journal, show)
-    with journal.stage("comparisons"), show.stage("The researcher's comparisons") as done:
-        compared = compare(study, data, prepared, federation.benches, qualities[-1], done)
+    compared = _compared(study, data, prepared, federation, materials, qualities[-1], journal, show)
     missed = missed_gates(study.evaluation.gates, qualities[-1])
     report = make_report(
         study,
@@ -124,10 +126,32 @@ def simulate(study_file: Path, out: Path, options: Options) -> Result:
     )
     weights = federation.loop.checkpoint.model.released
     further = further_figures(prepared, weights, qualities, compared)
+    if study.study.task is Task.LANGUAGE_MODEL:
+        _write_samples(prepared, data, weights, run)
     if not missed:
         _save_student(weights, _card(study, report, further), prepared, run)
     _write_report(report, run, further)
     return Result(report, missed)
+
+
+def _compared(
+    study: Study,
+    data: StudyData,
+    prepared: Prepared,
+    federation: Federation,
+    materials: Mapping[str, Materials],
+    released: Quality,
+    journal: Journal,
+    show: Progress,
+) -> Compared:
+    """Run the researcher's comparisons."""
+    benches, unprepared = federation.benches, None
+    if study.baselines.run and study.teacher.prepare_epochs:
+        title = "The teacher as it was before its preparation labels too, to compare"
+        with journal.stage("unprepared labels"), show.stage(title) as done:
+            unprepared = unprepared_benches(study, materials, benches, done)
+    with journal.stage("comparisons"), show.stage("The researcher's comparisons") as done:
+        return compare(study, data, prepared, benches, released, done, unprepared=unprepared)
 
 
 def _rounds(
@@ -187,6 +211,11 @@ def _save_student(weights: Vector, card: str, prepared: Prepared, run: RunFolder
     (partial / "README.md").write_text(card, encoding="utf-8")
     shutil.rmtree(run.student, ignore_errors=True)
     partial.rename(run.student)
+
+
+def _write_samples(prepared: Prepared, data: StudyData, weights: Vector, run: RunFolder) -> None:
+    page = samples_page(read_samples(prepared, data.public, weights))
+    write_durably(run.root / "samples.md", page.encode())
 
 
 def _write_report(report: Report, run: RunFolder, further: Mapping[str, str | float]) -> None:

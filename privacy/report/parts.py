@@ -66,6 +66,11 @@ class ArmName(StrEnum):
     HARD_LABELS = "hard-labels"
     ALL_TRUE_LABELS = "all-true-labels"
     NO_PRIVACY = "no-privacy"
+    SOFT_ONLY = "soft-only"
+    UNPREPARED = "unprepared-teacher"
+    WITHOUT_TEACHER_NO_PRIVACY = "without-teacher-no-privacy"
+    SOFT_ONLY_NO_PRIVACY = "soft-only-no-privacy"
+    UNPREPARED_NO_PRIVACY = "unprepared-teacher-no-privacy"
 
 
 @dataclass(frozen=True, slots=True)

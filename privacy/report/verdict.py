@@ -117,6 +117,11 @@ def _without_teacher(student: Arm, rival: Arm | None, share: Fraction) -> str:
         return ""
     found = Difference.of(student, rival)
     result = "The teacher helped" if found.is_gain else "The teacher did not help"
+    if not share:
+        return (
+            f"{result}: with its labels the student reaches {student.accuracy:.3f}; the texts "
+            f"alone give {rival.accuracy:.3f}{_at_epsilon(student, rival)}.{found.caveat}"
+        )
     return (
         f"{result}: its labels on all records give {student.accuracy:.3f}; the regions' own "
         f"labels, which {_percent(share)} of the records have, give {rival.accuracy:.3f}"

@@ -6,10 +6,11 @@ it prints with the message if one is not taken as it must be.
 
 from __future__ import annotations
 
+import gc
 import random
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 
@@ -34,6 +35,7 @@ READERS: dict[str, Callable[[bytes], Message]] = {
 BYTES = {name: sample.value.to_bytes() for name, sample in samples().items()}
 GOOD = recorded().result.transcript
 REGISTRY = recorded().federation.registry
+MUTATIONS, TRANSCRIPTS = 200, 700
 MOST_READ_S = 0.5  # of processor time for one message; the largest of a federation takes a tenth
 MOST_BYTES = 1 << 20  # beside a message that is itself small
 
@@ -149,20 +151,28 @@ def mutated(source: random.Random, data: bytes, *others: bytes) -> bytes:
     return data
 
 
+@pytest.fixture
+def without_pauses() -> Iterator[None]:
+    """Keep the collector from walking what other tests left: it is not the reader's time."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_pauses")
 @pytest.mark.parametrize("name", sorted(BYTES))
 def test_many_mutated_messages_are_read_or_refused(name: str) -> None:
-    """For a second each; none takes long."""
+    """Hundreds of each; none takes long."""
     source, everything = random.Random(f"fuzz/{name}"), list(BYTES.values())
-    end, count, slowest = time.monotonic() + 1, 0, 0.0
-    while time.monotonic() < end:
+    slowest = 0.0
+    for _ in range(MUTATIONS):
         changed = mutated(source, BYTES[name], *everything)
         for data in changed, BYTES[name][:6] + changed[6:]:
             began = time.process_time()
             read(name, data)
             slowest = max(slowest, time.process_time() - began)
-            count += 1
-    assert count > 100
     assert slowest < MOST_READ_S
 
 
@@ -180,18 +190,15 @@ def test_every_other_byte_gives_another_value_or_none(name: str) -> None:
 
 @pytest.mark.slow
 def test_many_mutated_transcripts_are_refused() -> None:
-    """For ten seconds: no change of any part is ever taken for the round."""
+    """No change of any part is ever taken for the round."""
     source, everything = random.Random("fuzz/transcripts"), list(BYTES.values())
-    end, count = time.monotonic() + 10, 0
-    while time.monotonic() < end:
+    for _ in range(TRANSCRIPTS):
         part = source.choice((*PARTS, "consents"))
         honest = GOOD.consents[0] if part == "consents" else getattr(GOOD, part)
         changed = mutated(source, honest, *everything)
         new = (changed, *GOOD.consents[1:]) if part == "consents" else changed
         checked = check(replace(GOOD, **{part: new}))  # type: ignore[arg-type]
         assert (checked is not None) == (changed == honest)
-        count += 1
-    assert count > 500
 
 
 def largest() -> dict[str, Message]:
@@ -250,6 +257,7 @@ def largest() -> dict[str, Message]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_pauses")
 def test_the_largest_messages_are_read_in_little_time() -> None:
     """128 regions with every field at its limit; no length makes reading superlinear."""
     for name, message in largest().items():
@@ -271,6 +279,7 @@ def weights_of_primes() -> bytes:
     return head + uids + weights + data[place + 3 * (16 + 16) :]
 
 
+@pytest.mark.usefixtures("without_pauses")
 def test_weights_that_are_slow_to_add_are_few() -> None:
     """128 fractions of 64 bits without a common denominator: refused, and in little time."""
     data = weights_of_primes()

@@ -1,7 +1,6 @@
 """A language model learns in a whole federation of five tiny regions, by the same machinery."""
 
 import json
-import math
 from pathlib import Path
 
 import pytest
@@ -9,11 +8,22 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from distillation.study import Study
 from privacy.plan import Plan
+from privacy.report.parts import ArmName
 from simulations.prepare import Bench, StudyData
 from simulations.simulate import Options, simulate
 from tests.simulations import tiny_language_study
 from verify.findings import Outcome
 from verify.ledger_check import check_ledgers
+
+MIXTURES = (
+    "without_teacher",
+    "soft_only",
+    "unprepared_teacher",
+    "no_privacy",
+    "without_teacher_no_privacy",
+    "soft_only_no_privacy",
+    "unprepared_teacher_no_privacy",
+)
 
 
 @pytest.mark.slow
@@ -29,9 +39,16 @@ def test_a_language_model_runs_through_the_whole_federation(tmp_path: Path) -> N
     assert plan.optimizer.name == "averaged-adam"
     assert plan.artifacts.teacher != Bench.load(Study.load(study.file)).teacher_files.weights_sha256
     assert check_ledgers(out).outcome is Outcome.HOLDS
-    for name in ("student", "teacher", "public_only", "without_teacher", "hard_labels"):
+    for name in ("distilled", "teacher", "public_only", *MIXTURES):
         assert 1 < summary[f"{name}_perplexity"] < 1e4
-        assert math.isfinite(summary[f"{name}_perplexity"])
+        assert 0 <= summary[f"{name}_agreement"] <= 1
+    private = [arm for arm in report.arms if arm.name.replace("-", "_") in MIXTURES]
+    assert {arm.epsilon is None for arm in private if "no-privacy" in arm.name} == {True}
+    assert {arm.epsilon for arm in private if "no-privacy" not in arm.name} == {
+        report.arm(ArmName.DISTILLED).epsilon
+    }
+    page = (out / "samples.md").read_text()
+    assert page.count("- **teacher**") == page.count("- **student**") == page.count("## ") > 1
     assert 0 < summary["student_teacher_kl"] < 20
     assert summary["clipping"] in report.student.trained_part or "hooks" in summary["clipping"]
     assert "adapters of rank 2 on the last layer" in report.student.trained_part
