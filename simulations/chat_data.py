@@ -41,7 +41,7 @@ _FILE = "dataset.json"
 _SYSTEM = Turn("system", "Chat.")
 """Without one, the template of SmolLM2 would put a longer one before every record."""
 _LEAST_WORDS = 3
-_CAP, _MAX_TOKENS = 2, 64  # as studies/chat.toml has them
+MOST, MOST_TOKENS = 2, 64  # as studies/chat.toml has them
 _LABEL = b"stillroom/chat-split/v1"
 
 
@@ -182,11 +182,11 @@ def main() -> None:
     """Write the study's files, for the tokenizer of its teacher."""
     parser = argparse.ArgumentParser(description="Write the chat study and its data.")
     parser.add_argument("--out", type=Path, required=True, help="A folder.")
-    parser.add_argument("--most", type=int, default=_CAP, help="Records of one participant.")
+    parser.add_argument("--most", type=int, default=MOST, help="Records of one participant.")
     asked = parser.parse_args()
     study = study_file("chat.toml")
     tokenizer = load_tokenizer(locate(f"package:{TEACHER_PACKAGE}"))
-    records = chat_records(read_chats(), tokenizer, max_tokens=_MAX_TOKENS, most=asked.most)
+    records = chat_records(read_chats(), tokenizer, max_tokens=MOST_TOKENS, most=asked.most)
     write_files(records, asked.out, shares=Shares())
     shutil.copyfile(study, asked.out / "study.toml")
     print(f"{len(records)} records of {len(set(records.units))} participants in {asked.out}")
