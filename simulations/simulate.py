@@ -19,6 +19,7 @@ from distillation.study import Study
 from privacy.report.html import render
 from privacy.report.model import Report
 from server.rounds import FinishedRound
+from simulations.assessing import assessment_of, clocks_of
 from simulations.comparisons import compare
 from simulations.federation import Federation, open_federation
 from simulations.gates import missed_gates
@@ -108,8 +109,12 @@ def simulate(study_file: Path, out: Path, options: Options) -> Result:
         show=show,
     ) as federation:
         qualities = _rounds(federation, prepared, journal, show)
-    with journal.stage("comparisons"), show.stage("The researcher's comparisons") as done:
-        compared = compare(study, data, prepared, federation.benches, qualities[-1], done)
+    weights = federation.loop.checkpoint.model.released
+    with clocks_of(study) as clocks:
+        with journal.stage("comparisons"), show.stage("The researcher's comparisons") as done:
+            compared = compare(study, data, prepared, federation.benches, qualities[-1], done)
+        with journal.stage("assessment"), show.stage("Student beside teacher, held-out records"):
+            assessment = assessment_of(data, prepared, weights, run, clocks)
     missed = missed_gates(study.evaluation.gates, qualities[-1])
     report = make_report(
         study,
@@ -119,10 +124,10 @@ def simulate(study_file: Path, out: Path, options: Options) -> Result:
         arms=compared.arms,
         qualities=qualities,
         missed=missed,
+        assessment=assessment,
         seconds=journal.seconds,
         clock=options.clock,
     )
-    weights = federation.loop.checkpoint.model.released
     further = further_figures(prepared, weights, qualities, compared)
     if not missed:
         _save_student(weights, _card(study, report, further), prepared, run)
