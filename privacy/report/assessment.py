@@ -14,8 +14,8 @@ from privacy.errors import MalformedDocumentError
 from privacy.report.part_checks import require_at_most_one, require_text
 
 PUBLIC_BASIS = (
-    "Held-out records that the study declares public: no region's record is among them, so these "
-    "figures cost no ε. That they are public is the study's word; no program can check it."
+    "The study declares these records public, and no program can check that; on public records "
+    "figures cost no ε. Nothing here was measured on a region's records."
 )
 
 
