@@ -104,7 +104,7 @@ def test_the_worst_parts_stand_open_and_the_others_are_folded() -> None:
     assert folded.count("Class ") == 27 - SHOWN_SLICES
     assert re.search(r"<summary>15 $", opened)
     assert "3 better parts are not told" in folded
-    assert opened.count("few records") == 1
+    assert opened.count("12 records: too few") == 1
     assert "<details" not in _section(assessed(parts=SHOWN_SLICES)).partition("Where it is")[2]
 
 
