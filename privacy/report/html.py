@@ -106,7 +106,7 @@ def _assessed(report: Report) -> dict[str, object]:
         "coverage": page_assessment.coverage_percent(found),
         "temperature": page_assessment.temperature,
         "cell_of": page_assessment.cell_of,
-        "slice_title": page_assessment.slice_title,
+        "slice_kind": page_assessment.slice_kind,
         "shown_slices": page_assessment.SHOWN_SLICES,
         "sliced_by": sorted({one.by for one in found.slices}.difference(known)),
     }

@@ -92,9 +92,9 @@ def cell_of(one: Estimate | None) -> Cell:
     return Cell(score(one.value), f"{score(one.low)}{_TO}{score(one.high)}")
 
 
-def slice_title(one: SliceQuality) -> str:
-    """Return what a part of the records is called."""
-    return {"label": one.value, "length": one.value}.get(one.by, f"{one.by}: {one.value}")
+def slice_kind(one: SliceQuality) -> str:
+    """Return what the records of a part have in common, in words."""
+    return {"label": "class", "class size": "classes together"}.get(one.by, one.by)
 
 
 def _figures(found: Assessment, names: tuple[FigureName, ...]) -> tuple[Row, ...]:

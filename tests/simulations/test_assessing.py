@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from distillation.measure.cost import CostProcess
 from privacy.report.assessment import Answered, FigureName
 from privacy.report.model import Report
 from privacy.report.parts import ArmName
@@ -81,7 +82,6 @@ def test_the_costs_are_those_of_both_models(report: Report) -> None:
 def test_a_language_model_is_told_in_its_own_figures(tmp_path: Path) -> None:
     """Perplexity, agreement as in the rounds, and what it costs to read a text."""
     study = tiny_language_study.make(tmp_path / "study")
-    study.edit("cost = false", "cost = true")
     report = simulate(study.file, tmp_path / "run", Options()).report
     found = report.assessment
 
@@ -98,6 +98,8 @@ def test_a_language_model_is_told_in_its_own_figures(tmp_path: Path) -> None:
     assert math.isfinite(figures[FigureName.PERPLEXITY].student.value)
     assert figures[FigureName.PERPLEXITY].student.value > 1
     assert (found.slices, found.student_scaling) == ((), None)
-    assert found.student_cost is not None
-    assert found.student_cost.parameters == report.student.parameters
-    assert found.student_cost.batch == 4
+    assert (found.student_cost, found.teacher_cost) == (None, None)  # the study left them out
+    with CostProcess() as process:
+        cost = process.measure(tmp_path / "run" / "student", ["w1 w2 w3", "w4 w5"], form="text")
+    assert (cost.parameters, cost.batch, cost.texts) == (report.student.parameters, 4, 2)
+    assert 0 < cost.latency_p50_ms <= cost.latency_p95_ms

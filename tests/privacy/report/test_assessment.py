@@ -104,8 +104,17 @@ def test_the_worst_parts_stand_open_and_the_others_are_folded() -> None:
     assert folded.count("Class ") == 27 - SHOWN_SLICES
     assert re.search(r"<summary>15 $", opened)
     assert "3 better parts are not told" in folded
-    assert opened.count("12 records: too few") == 1
+    assert opened.count("class, 12 records: too few") == 1
     assert "<details" not in _section(assessed(parts=SHOWN_SLICES)).partition("Where it is")[2]
+
+
+def test_a_temperature_that_does_not_help_is_said_to() -> None:
+    """The words follow the figures: an error that does not fall is no repair."""
+    found = scaling()
+    worse = replace(found, after=replace(found.after, error=found.before.error))
+    said = "it does not help here"
+    assert said not in _section(assessed())
+    assert said in _section(replace(assessed(), student_scaling=worse))
 
 
 def test_the_section_is_closed_linked_and_quiet() -> None:
