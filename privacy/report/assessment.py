@@ -238,3 +238,20 @@ class Assessment:
     def figure(self, name: FigureName) -> SideBySide | None:
         """Return a figure of both models, or None if it was not measured."""
         return next((one for one in self.figures if one.figure is name), None)
+
+    def summary(self) -> dict[str, float]:
+        """Return what scripts ask for, by name; what was not measured is left out."""
+        found: dict[str, float] = {}
+        for whose, scaling, cost in (
+            ("student", self.student_scaling, self.student_cost),
+            ("teacher", self.teacher_scaling, self.teacher_cost),
+        ):
+            if scaling is not None:
+                found[f"{whose}_brier"] = float(scaling.before.brier)
+                found[f"{whose}_temperature"] = float(scaling.temperature)
+                found[f"{whose}_calibration_error_at_temperature"] = float(scaling.after.error)
+            if cost is not None:
+                found[f"{whose}_latency_p50_ms"] = float(cost.latency_p50_ms)
+                found[f"{whose}_records_per_s"] = float(cost.records_per_s)
+                found[f"{whose}_size_bytes"] = cost.size_bytes
+        return found

@@ -258,6 +258,7 @@ class Report:
             "student_agreement": float(self.final.agreement),
             "student_calibration_error": float(self.final.calibration_error),
             **self._arm_figures(),
+            **({} if self.assessment is None else self.assessment.summary()),
             "regions": len(self.regions),
             "rounds": self.final.round,
             "trained_parameters": self.student.trained_parameters,

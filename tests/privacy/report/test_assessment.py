@@ -15,6 +15,7 @@ import pytest
 from privacy.canonical import dumps
 from privacy.errors import PrivacyError
 from privacy.report.assessment import Assessment, Estimate, FigureName
+from privacy.report.card import card_section
 from privacy.report.chart_reliability import reliability_chart
 from privacy.report.html import render
 from privacy.report.model import Report
@@ -184,3 +185,17 @@ def test_a_figure_that_was_not_measured_is_none() -> None:
     """Whoever asks for perplexity of a classifier gets nothing, not zero."""
     assert assessed().figure(FigureName.PERPLEXITY) is None
     assert assessed_language().figure(FigureName.PERPLEXITY) is not None
+
+
+def test_scripts_and_cards_get_the_temperature() -> None:
+    """The flat summary has both models' figures; the card says what is not applied."""
+    report = sample(assessment=assessed())
+    summary = report.summary()
+    assert (summary["student_temperature"], summary["teacher_temperature"]) == (1.37, 1.12)
+    assert summary["student_calibration_error_at_temperature"] == 0.02
+    assert (summary["student_latency_p50_ms"], summary["teacher_size_bytes"]) == (2.31, 90_852_864)
+    assert "| temperature, fitted on the same records and not applied | 1.37 | 1.12 |" in (
+        card_section(report)
+    )
+    assert "temperature" not in card_section(sample())
+    assert "student_temperature" not in sample(assessment=assessed_language()).summary()
