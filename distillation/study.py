@@ -184,6 +184,12 @@ def _check_data(study: Study) -> None:
                 raise StudyError(
                     f"[data.{name}] {column}: only [data.private] has such a column: remove it"
                 )
+    if (study.base / study.test.source).resolve() == (study.base / study.private.source).resolve():
+        raise StudyError(
+            f"[data.test] source: '{study.test.source}' is the regions' own file: figures of "
+            "their records would be releases that no budget pays for; name held-out records that "
+            "are public"
+        )
     if study.private.region is None:
         raise StudyError(
             "[data.private] needs the key 'region': in a simulation, the column that says "
@@ -233,6 +239,11 @@ def _check_language_model(study: Study) -> None:
         raise StudyError(
             f"[data.{name}] label: a language model is asked for each text's own next token and "
             "reads no labels: remove this key"
+        )
+    if study.evaluation.slices is not None:
+        raise StudyError(
+            "[evaluation] slices: a language model is judged token by token, not by parts of the "
+            "test data: remove this key"
         )
     if study.objective.more:
         raise StudyError(

@@ -202,6 +202,15 @@ class EvaluationTable:
     """How the student is judged, on the test data."""
 
     gates: GatesTable = key("Thresholds, as below.", default=GatesTable())
+    slices: tuple[str, ...] | None = key(
+        "Columns of the test data by whose values the report tells the student's quality, beside "
+        "class and length; absent: the column that `data.private.region` names, if the test data "
+        "have one of that name. Classifiers only.",
+        default=None,
+    )
+    cost: bool = key(
+        "Whether time and memory of student and teacher are measured at the end.", default=True
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ artifacts and plan, follows from public data, the teacher and the study alone.
 """
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -43,6 +44,7 @@ from privacy.plan import Plan
 from simulations.errors import StudyDataError
 from simulations.progress import Advance, Progress
 from simulations.run_folder import Journal, RunFolder
+from simulations.test_data import require_public_test, slice_columns
 
 _REGION_CODE = ("client", "distillation", "privacy", "protocol", "server")
 
@@ -56,12 +58,14 @@ class StudyData:
         private: All regions' records.
         test: The public test set, labelled.
         all_labels: Every private record's label, for the full-labelling comparison, if given.
+        slices: Values of the test set's further columns, by which its quality is told.
     """
 
     public: Records
     private: Records
     test: Records
     all_labels: tuple[str | None, ...] | None
+    slices: Mapping[str, tuple[str, ...]]
 
     @classmethod
     def read(cls, study: Study) -> "StudyData":
@@ -69,8 +73,8 @@ class StudyData:
 
         Raises:
             RecordsError: If a file cannot be used.
-            StudyDataError: If the regions in the data are not those of the study, or a test
-                record has no label.
+            StudyDataError: If the regions in the data are not those of the study, a test record
+                has no label, or most test records are the regions' own.
         """
         private = _read(study, study.private)
         all_labels = None
@@ -79,8 +83,15 @@ class StudyData:
             all_labels = read_records(study.base / study.private.source, columns).labels
         if study.privacy.unit is Unit.PERSON:
             private, all_labels = _capped(study, private, all_labels)
-        data = cls(_read(study, study.public), private, _read(study, study.test), all_labels)
+        data = cls(
+            _read(study, study.public),
+            private,
+            _read(study, study.test),
+            all_labels,
+            slice_columns(study),
+        )
         _check_regions(study, data.private)
+        require_public_test(study, data.test, data.private)
         if study.study.task is Task.CLASSIFICATION and None in data.test.labels:
             raise StudyDataError(
                 f"expected a label in every row of the test data {study.test.source}: fill the "

@@ -16,6 +16,7 @@ from distillation.study import Study
 from distillation.trained_part import TrainedPart
 from privacy.ledger import Ledger
 from privacy.plan import Plan
+from privacy.report.assessment import Assessment
 from privacy.report.claim import ALWAYS_ASSUMED, ALWAYS_NOT_COVERED, SIMULATION_MARKS
 from privacy.report.from_ledger import region_of
 from privacy.report.model import Report
@@ -57,6 +58,7 @@ def make_report(
     arms: Sequence[Arm],
     qualities: Sequence[Quality],
     missed: Sequence[str],
+    assessment: Assessment,
     seconds: Mapping[str, float],
     clock: Callable[[], int],
 ) -> Report:
@@ -70,6 +72,7 @@ def make_report(
         arms: The comparisons.
         qualities: The released student before the first round and after each.
         missed: Gates that the student did not pass.
+        assessment: The released student beside its teacher.
         seconds: Time by stage.
         clock: Unix seconds.
     """
@@ -91,6 +94,7 @@ def make_report(
         assumptions=ALWAYS_ASSUMED,
         not_covered=ALWAYS_NOT_COVERED,
         marks=(*missed, *_marks(plan)),
+        assessment=assessment,
     )
 
 

@@ -20,6 +20,7 @@ from distillation.study import Study
 from privacy.report.html import render
 from privacy.report.model import Report
 from server.rounds import FinishedRound
+from simulations.assessing import assessment_of, clocks_of
 from simulations.comparisons import Compared, compare
 from simulations.federation import Federation, open_federation
 from simulations.gates import missed_gates
@@ -111,7 +112,13 @@ def simulate(study_file: Path, out: Path, options: Options) -> Result:
         show=show,
     ) as federation:
         qualities = _rounds(federation, prepared, journal, show)
-    compared = _compared(study, data, prepared, federation, materials, qualities[-1], journal, show)
+    weights = federation.loop.checkpoint.model.released
+    with clocks_of(study) as clocks:
+        compared = _compared(
+            study, data, prepared, federation, materials, qualities[-1], journal, show
+        )
+        with journal.stage("assessment"), show.stage("Student beside teacher, held-out records"):
+            assessment = assessment_of(data, prepared, weights, run, clocks)
     missed = missed_gates(study.evaluation.gates, qualities[-1])
     report = make_report(
         study,
@@ -121,10 +128,10 @@ def simulate(study_file: Path, out: Path, options: Options) -> Result:
         arms=compared.arms,
         qualities=qualities,
         missed=missed,
+        assessment=assessment,
         seconds=journal.seconds,
         clock=options.clock,
     )
-    weights = federation.loop.checkpoint.model.released
     further = further_figures(prepared, weights, qualities, compared)
     if study.study.task is Task.LANGUAGE_MODEL:
         _write_samples(prepared, data, weights, run)

@@ -100,4 +100,19 @@ def _evaluation(report: Report) -> str:
         f"| macro-F1 | {final.macro_f1:.3f} | |\n"
         f"| calibration error | {final.calibration_error:.3f} | |\n"
         f"| agreement with the teacher | {final.agreement:.3f} | |\n"
+        f"{_calibration(report)}"
+    )
+
+
+def _calibration(report: Report) -> str:
+    """Return Brier score and temperature, so that who uses confidences finds it in the card."""
+    found = report.assessment
+    if found is None or found.student_scaling is None or found.teacher_scaling is None:
+        return ""
+    student, teacher = found.student_scaling, found.teacher_scaling
+    return (
+        f"| Brier score | {student.before.brier:.3f} | {teacher.before.brier:.3f} |\n"
+        f"| temperature, fitted on the same records and not applied | {student.temperature:.2f} "
+        f"| {teacher.temperature:.2f} |\n"
+        f"| calibration error at it | {student.after.error:.3f} | {teacher.after.error:.3f} |\n"
     )

@@ -81,6 +81,13 @@ def circle(tone: str, x: float, y: float, *, radius: float) -> Markup:
     )
 
 
+def ring(tone: str, x: float, y: float, *, radius: float) -> Markup:
+    """Draw a dot that is hollow."""
+    return Markup('<circle class="ring {}" cx="{:.1f}" cy="{:.1f}" r="{}"/>').format(
+        tone, x, y, radius
+    )
+
+
 def rectangle(kind: str, x: float, y: float, width: float) -> Markup:
     """Draw a bar."""
     return Markup(

@@ -11,7 +11,7 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from privacy.report import page_format
+from privacy.report import page_assessment, page_format
 from privacy.report.claim import delta_text, guess_percent, in_plain_words
 from privacy.report.declared import NOT_DECLARED
 from privacy.report.evidence import RegionEvidence
@@ -38,6 +38,7 @@ def render(report: Report) -> str:
             protections=_protections(report),
             declared=_declared(report),
             not_declared=NOT_DECLARED,
+            **_assessed(report),
         )
     )
 
@@ -92,6 +93,23 @@ def _protections(report: Report) -> list[tuple[list[str], RegionEvidence]]:
         else:
             together.append(([one.region], one))
     return together
+
+
+def _assessed(report: Report) -> dict[str, object]:
+    """Return what the section on student and teacher needs; nothing where nobody measured it."""
+    found = report.assessment
+    if found is None:
+        return {}
+    known = ("label", "length", "class size")
+    return {
+        "beside": page_assessment.groups_of(found),
+        "coverage": page_assessment.coverage_percent(found),
+        "temperature": page_assessment.temperature,
+        "cell_of": page_assessment.cell_of,
+        "slice_kind": page_assessment.slice_kind,
+        "shown_slices": page_assessment.SHOWN_SLICES,
+        "sliced_by": sorted({one.by for one in found.slices}.difference(known)),
+    }
 
 
 def _declared(report: Report) -> dict[str, dict[str, tuple[str, str]]]:

@@ -20,6 +20,7 @@ from typing import Self
 
 from privacy.canonical import dumps, loads
 from privacy.errors import MalformedDocumentError
+from privacy.report.assessment import Assessment
 from privacy.report.audits import Audit
 from privacy.report.claim import claim
 from privacy.report.codec import from_json, to_json
@@ -96,6 +97,8 @@ class Report:
         software: On what it ran.
         declared: What a person declares.
         signatures: Over the report's hash.
+        assessment: The released student beside its teacher on held-out public records; left out in
+            a report of a release that did not measure it.
     """
 
     study: str = field(metadata=_RECOMPUTED)
@@ -126,6 +129,7 @@ class Report:
     software: Software = field(default_factory=Software)
     declared: Declarations = field(default_factory=Declarations, metadata={"x-declared": True})
     signatures: tuple[Signature, ...] = ()
+    assessment: Assessment | None = None
 
     def __post_init__(self) -> None:
         require_text("the study's name", self.study)
@@ -218,7 +222,8 @@ class Report:
             MalformedDocumentError: If a decimal in it has no canonical spelling.
         """
         members = {part.name: getattr(self, part.name) for part in dataclasses.fields(self)}
-        return dumps({"schema": SCHEMA, **{key: to_json(item) for key, item in members.items()}})
+        parts = {key: to_json(item) for key, item in members.items() if item is not None}
+        return dumps({"schema": SCHEMA, **parts})
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:
@@ -253,6 +258,7 @@ class Report:
             "student_agreement": float(self.final.agreement),
             "student_calibration_error": float(self.final.calibration_error),
             **self._arm_figures(),
+            **({} if self.assessment is None else self.assessment.summary()),
             "regions": len(self.regions),
             "rounds": self.final.round,
             "trained_parameters": self.student.trained_parameters,

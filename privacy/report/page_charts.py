@@ -5,6 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from privacy.report.chart_curves import Places, curve_chart
+from privacy.report.chart_reliability import reliability_chart
 from privacy.report.charts import Bar, Dot, Level, Line, bar_chart, dot_plot, line_chart
 from privacy.report.model import Report
 from privacy.report.page_format import percent, plain, size
@@ -36,6 +37,9 @@ def charts_of(report: Report) -> dict[str, Markup]:
         "calibration": _round_chart(report, "calibration_error", title="Calibration error"),
         "agreement": _round_chart(report, "agreement", title="Agreement with the teacher"),
     }
+    scaling = None if report.assessment is None else report.assessment.student_scaling
+    if scaling is not None and scaling.before.bins:
+        found["reliability"] = reliability_chart(scaling)
     evidence = report.ledger(report.worst.name)
     if evidence is not None:
         found["odds"] = _odds_chart(evidence.protection[0])

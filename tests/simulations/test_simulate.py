@@ -242,7 +242,7 @@ def test_an_existing_run_is_never_overwritten(study: TinyStudy, out: Path) -> No
 @pytest.mark.slow
 def test_a_missed_gate_holds_the_student_back(study: TinyStudy, out: Path) -> None:
     """No student is written, and the report's first page says why."""
-    study.edit("[warm_up]", "[evaluation]\ngates = { accuracy = 1.0 }\n[warm_up]")
+    study.edit("cost = false", "cost = false\ngates = { accuracy = 1.0 }")
     result = simulate(study.file, out, Options())
 
     assert result.missed_gates

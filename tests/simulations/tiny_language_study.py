@@ -54,6 +54,8 @@ average = 2
 [warm_up]
 epochs = 1
 batch_size = 4
+[evaluation]
+cost = false
 """
 
 

@@ -118,5 +118,7 @@ local_steps = 2
 sample_rate = 0.5
 [warm_up]
 epochs = 1
+[evaluation]
+cost = false
 {regions}
 """
