@@ -13,6 +13,7 @@ from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
+from functools import cache
 from typing import TypeVar, get_args, get_origin, get_type_hints
 
 from privacy.canonical import Json
@@ -57,13 +58,19 @@ def from_json(kind: type[Record], value: Json, *, where: str) -> Record:
     """
     if not isinstance(value, Mapping):
         raise MalformedDocumentError(f"{where}: expected an object")
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     unknown = ", ".join(sorted(set(value) - set(hints)))
     if unknown:
         raise MalformedDocumentError(
             f"{where}: unknown field {unknown}; was it written by a later release?"
         )
     return kind(**{name: _member(hint, value, name, where) for name, hint in hints.items()})
+
+
+@cache
+def _hints(kind: type[object]) -> dict[str, object]:
+    """Return the types of a dataclass's fields; a report has thousands of a few kinds."""
+    return get_type_hints(kind)
 
 
 def _member(hint: object, members: Mapping[str, Json], name: str, where: str) -> object:
