@@ -18,6 +18,7 @@ from privacy.pack.gathering import Sums
 from verify.auditor_keys import AuditorKeys
 from verify.case import Case, read_ledgers, read_plan, read_report
 from verify.checkpoints_check import Kept, check_checkpoints, coverage_notes
+from verify.code_check import check_code, code_notes
 from verify.coordinator_record import CoordinatorRecord, read_record
 from verify.errors import ContradictedError, MissingEvidenceError
 from verify.evidence import ReadLedger
@@ -141,9 +142,10 @@ def _check(
     findings += check_checkpoints(case, record, given)
     findings += check_report(case)
     findings += check_plan(case)
+    findings += check_code(case)
     findings += check_teacher(case)
     findings += check_tests(case)
-    notes = [*coverage_notes(case), *executed_notes(case)]
+    notes = [*coverage_notes(case), *executed_notes(case), *code_notes(case)]
     if record is not None:
         findings += check_vectors(case, record)
         notes += uncounted(case, record)

@@ -40,6 +40,7 @@ from protocol.transcript import Receipt, Transcript, start_hash, transcript_hash
 from protocol.unmask_messages import Consent, Survivors
 from protocol.wire import KEM_KEY_BYTES
 from tests.verify.made_region import (
+    CODE,
     COORDINATES,
     LINEAGE,
     LOCAL_STEPS,
@@ -287,6 +288,7 @@ def made_run(
     (folder / "plan.json").write_bytes(plan.to_bytes())
     (folder / "report.html").write_text("<!doctype html><title>made</title>")
     (folder / "artifacts" / "recipe.json").write_bytes(RECIPE)
+    (folder / "code.txt").write_bytes(CODE.to_bytes())
     for one in made:
         _begin(one, plan)
     run.play(rounds)
@@ -327,7 +329,7 @@ def _begin(one: MadeRegion, plan: Plan) -> None:
             "conformance",
             {
                 "plan": plan.hash,
-                "code": "ab" * 32,
+                "code": CODE.trainer_hash,
                 "subject": "cd" * 32,
                 "passed": ["sensitivity"],
                 "failed": [],
