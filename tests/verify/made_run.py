@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -107,6 +108,16 @@ class MadeRun:
             self._round(self.rounds)
             self.rounds += 1
         self.write()
+
+    def go_on_with(self, plan: Plan, *, rounds: int) -> None:
+        """Approve another plan from the same accounts and run so many rounds of it."""
+        for one in self.regions:
+            _approve(one, plan)
+        shutil.rmtree(self.root / "rounds")
+        (self.root / "rounds").mkdir()
+        (self.root / "plan.json").write_bytes(plan.to_bytes())
+        self.plan, self.rounds, self.last, self.events = plan, 0, b"", []
+        self.play(rounds)
 
     def write(self) -> None:
         """Write ledgers, record and report as they are now."""
@@ -317,13 +328,17 @@ def _registry(made: Sequence[MadeRegion], server: Identity, cosigner: Identity) 
 
 def _begin(one: MadeRegion, plan: Plan) -> None:
     """Enter what stands before the first round."""
-    cost = charge(plan, one.name)
     limit = Bound(plan.unit, plan.neighbours, Decimal(20), Decimal("0.0001"))
+    one.add(Genesis(one.name), Account(LINEAGE, (limit,)))
+    _approve(one, plan)
+
+
+def _approve(one: MadeRegion, plan: Plan) -> None:
+    """Enter a plan's approval and the self-test for it."""
+    cost = charge(plan, one.name)
     events = {part.name: part.event for part in plan.region(one.name).components}
     charged = Bound(plan.unit, plan.neighbours, cost.epsilon, cost.delta)
     one.add(
-        Genesis(one.name),
-        Account(LINEAGE, (limit,)),
         Approval(plan.hash, LINEAGE, plan.unit, None, events, (charged,), "a steward"),
         Note(
             "conformance",
