@@ -5,6 +5,7 @@ server/  checkpoint.npz                  the coordinator's keys and its state be
 regions/NAME/                            each region's own folder
 transcript.jsonl  events.jsonl           what the coordinator saw; what happened when
 report.html  report.json  summary.json   what came out
+code.txt                                 what hashes of code stand for
 student/                                 the student, ready for transformers
 """
 

@@ -41,7 +41,7 @@ def check_code(case: Case) -> Iterator[Finding]:
         )
         yield violated(Check.PLAN, text, where=WHERE)
     yield from _self_tests(case, listing)
-    yield from _versions(case.report.get("versions"), listing)
+    yield from _versions(case.report.get("versions", []), listing)
 
 
 def code_notes(case: Case) -> Iterator[str]:

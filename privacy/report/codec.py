@@ -13,7 +13,6 @@ from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
-from functools import cache
 from typing import TypeVar, get_args, get_origin, get_type_hints
 
 from privacy.canonical import Json
@@ -21,6 +20,9 @@ from privacy.errors import MalformedDocumentError
 from privacy.fields import Fields, decimal_text
 
 Record = TypeVar("Record")
+
+# A report has thousands of records of a few kinds, and reading the types of one takes long.
+_HINTS: dict[type[object], dict[str, object]] = {}
 
 
 def to_json(value: object) -> Json:
@@ -58,19 +60,13 @@ def from_json(kind: type[Record], value: Json, *, where: str) -> Record:
     """
     if not isinstance(value, Mapping):
         raise MalformedDocumentError(f"{where}: expected an object")
-    hints = _hints(kind)
+    hints = _HINTS.get(kind) or _HINTS.setdefault(kind, get_type_hints(kind))
     unknown = ", ".join(sorted(set(value) - set(hints)))
     if unknown:
         raise MalformedDocumentError(
             f"{where}: unknown field {unknown}; was it written by a later release?"
         )
     return kind(**{name: _member(hint, value, name, where) for name, hint in hints.items()})
-
-
-@cache
-def _hints(kind: type[object]) -> dict[str, object]:
-    """Return the types of a dataclass's fields; a report has thousands of a few kinds."""
-    return get_type_hints(kind)
 
 
 def _member(hint: object, members: Mapping[str, Json], name: str, where: str) -> object:
