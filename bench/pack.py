@@ -1,9 +1,11 @@
 """What a compliance pack costs: its size, the time to build and verify it, the verifier's memory.
 
 The runs are made, not trained: every ledger entry, message, signature and checkpoint is as real
-parties make them, only the vectors are random words (``tests/verify/made_run.py``). Nothing in a
-pack depends on the size of the model, since sums are packed as hashes. The verifier runs in a
-process of its own, from its start to its exit code, and its peak memory is what the system says.
+parties make them, only the vectors are random words (``tests/verify/made_run.py``). The report is
+whole, with its page and its schema; its figures of quality are a sample's (``made_report.py``).
+Nothing in a pack depends on the size of the model, since sums are packed as hashes. The verifier
+runs in a process of its own, from its start to its exit code, and its peak memory is what the
+system says.
 ``--quick`` makes 3 regions and 40 rounds, and 20 regions and 20 rounds; ``--full`` 20 and 200 too.
 """
 
@@ -24,6 +26,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the made run is the tests'
 
 from privacy.pack import write_pack
 from privacy.pack.container import Container
+from stillroom.reporting_commands import files_of, write_files
+from tests.verify.made_report import whole_report
 from tests.verify.made_run import made_run
 
 _QUICK = ((3, 40), (20, 20))
@@ -48,6 +52,7 @@ def cell(regions: int, rounds: int) -> Mapping[str, object]:
         run = made_run(
             root / "run", regions=names, planned=rounds, rounds=rounds, noise_multiplier="12"
         )
+        write_files(files_of(whole_report(run, rounds=rounds)), run.root)
         pack, keys = root / "pack.zip", root / "keys.toml"
         keys.write_text(run.auditor_keys.to_toml())
         began, cpu = time.perf_counter(), time.process_time()

@@ -25,7 +25,7 @@ from privacy.plan import Plan
 
 TOPIC = "conformance"
 _PACKAGES = (distillation, privacy)
-_LIBRARIES = ("cryptography", "numpy", "opacus", "torch", "transformers")
+LIBRARIES = ("cryptography", "numpy", "opacus", "torch", "transformers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def code_sha256() -> str:
         for file in sorted(root.rglob("*.py")):
             name = f"{root.name}/{file.relative_to(root).as_posix()}"
             digest.update(f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
-    for library in _LIBRARIES:
+    for library in LIBRARIES:
         digest.update(f"{library} {importlib.metadata.version(library)}\n".encode())
     return digest.hexdigest()
 

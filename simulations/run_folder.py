@@ -6,6 +6,7 @@ regions/NAME/                            each region's own folder
 transcript.jsonl  events.jsonl           what the coordinator saw; what happened when
 report.html  report.json  summary.json   what came out
 samples.md                               of a language model: texts to read
+code.txt                                 what hashes of code stand for
 student/                                 the student, ready for transformers
 """
 

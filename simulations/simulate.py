@@ -28,6 +28,7 @@ from simulations.grid import Fault, no_fault
 from simulations.language_card import language_card
 from simulations.language_comparisons import unprepared_benches
 from simulations.lies import Lies
+from simulations.listed_code import listed_code
 from simulations.model_card import model_card
 from simulations.prepare import Bench, Prepared, StudyData, prepare
 from simulations.progress import Progress, Quiet
@@ -227,6 +228,7 @@ def _write_samples(prepared: Prepared, data: StudyData, weights: Vector, run: Ru
 
 def _write_report(report: Report, run: RunFolder, further: Mapping[str, str | float]) -> None:
     """Write the page, the report and the summary; each whole, the summary last."""
+    write_durably(run.root / "code.txt", listed_code().to_bytes())
     write_durably(run.root / "report.json", report.to_json())
     write_durably(run.root / "report.html", render(report).encode())
     summary = json.dumps({**report.summary(), **further}, indent=2, ensure_ascii=False)

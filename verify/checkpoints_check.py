@@ -21,6 +21,7 @@ from verify.coordinator_record import CoordinatorRecord
 from verify.errors import BadKeysError, ContradictedError
 from verify.findings import Check, Finding, incomplete, violated
 from verify.log_roots import roots_at
+from verify.wording import day
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def coverage_notes(case: Case) -> Iterator[str]:
         else:
             size, time = found
             whole = len(ledger.bodies)
-            yield f"{name}: {size} of {whole} entries were cosigned by Unix time {time}"
+            yield f"{name}: {size} of {whole} entries were cosigned by {day(time)}"
 
 
 def _strangers(given: Iterable[Kept], origins: Mapping[str, str]) -> Iterator[Finding]:

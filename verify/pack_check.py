@@ -15,9 +15,11 @@ from pathlib import Path
 from privacy.pack.container import Container
 from privacy.pack.errors import PackRefusedError
 from privacy.pack.gathering import Sums
+from privacy.plan import Plan
 from verify.auditor_keys import AuditorKeys
 from verify.case import Case, read_ledgers, read_plan, read_report
 from verify.checkpoints_check import Kept, check_checkpoints, coverage_notes
+from verify.code_check import check_code, code_notes
 from verify.coordinator_record import CoordinatorRecord, read_record
 from verify.errors import ContradictedError, MissingEvidenceError
 from verify.evidence import ReadLedger
@@ -26,6 +28,7 @@ from verify.findings import Check, Finding, Outcome, Result, incomplete, violate
 from verify.history import extension_findings, told
 from verify.pack_reading import Opened, key_findings, open_whole, unsigned
 from verify.plan_check import check_plan, check_teacher
+from verify.plan_history import plan_differences
 from verify.report_check import check_report, executed_notes
 from verify.sums_check import contradictions, missing_rounds, read_rounds
 from verify.tests_check import check_tests
@@ -64,12 +67,13 @@ def compare_packs(earlier: Path, later: Path, keys: AuditorKeys) -> Result:
         later: The later one.
         keys: What the auditor trusts.
     """
-    ledgers, findings = list[dict[str, ReadLedger]](), list[Finding]()
+    plans, ledgers, findings = list[Plan](), list[dict[str, ReadLedger]](), list[Finding]()
     for path in (earlier, later):
         try:
             with opened_pack(path) as container:
                 opened = open_whole(container, keys)
-                found, wrong = read_ledgers(container, read_plan(container), opened)
+                plans.append(read_plan(container))
+                found, wrong = read_ledgers(container, plans[-1], opened)
         except (ContradictedError, PackRefusedError) as error:
             return Result((violated(Check.HISTORY, str(error), where=path.name),), ())
         except MissingEvidenceError as error:
@@ -79,7 +83,8 @@ def compare_packs(earlier: Path, later: Path, keys: AuditorKeys) -> Result:
     findings += extension_findings(*ledgers)
     if any(one.outcome is Outcome.VIOLATED for one in findings):
         return Result(tuple(findings), ())
-    return Result(tuple(findings), tuple(ledgers[0]), tuple(told(*ledgers)))
+    notes = (f"since {earlier.name}:", *plan_differences(*plans), *told(*ledgers))
+    return Result(tuple(findings), tuple(ledgers[0]), notes)
 
 
 @contextmanager
@@ -141,9 +146,10 @@ def _check(
     findings += check_checkpoints(case, record, given)
     findings += check_report(case)
     findings += check_plan(case)
+    findings += check_code(case)
     findings += check_teacher(case)
     findings += check_tests(case)
-    notes = [*coverage_notes(case), *executed_notes(case)]
+    notes = [*coverage_notes(case), *executed_notes(case), *code_notes(case)]
     if record is not None:
         findings += check_vectors(case, record)
         notes += uncounted(case, record)

@@ -79,6 +79,7 @@ def _evidence(case: Case, told: RegionEvidence) -> RegionEvidence:
         key=told.integrity.key,
         checkpoints=told.integrity.checkpoints,
         all_relations=len(told.protection) > len(told.limits),
+        state=case.ledgers[told.region].state,
     )
 
 

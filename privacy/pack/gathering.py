@@ -28,6 +28,7 @@ _OPTIONAL = {
     "study.toml": "config/study.toml",
     "summary.json": "config/summary.json",
     "artifacts/recipe.json": "config/recipe.json",
+    "code.txt": "config/code.txt",
 }
 _ROUND = re.compile(r"[0-9]{5}\.(?:transcript|receipts|sum)")
 

@@ -28,6 +28,7 @@ _ALLOWED = re.compile(
     rf"|ledger/{_PART}\.(?:jsonl|checkpoint|cosigned)"
     rf"|approvals/{_PART}\.signature"
     r"|server/transcript\.jsonl"
+    r"|rounds-[0-9]{5}\.zip"
     r"|rounds/[0-9]{5}\.(?:transcript|receipts|sum)"
     rf"|(?:config|evidence)/{_PART}"
 )

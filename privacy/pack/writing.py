@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from privacy.cosignatures import ledger_origin
 from privacy.notes import Checkpoint, sign_note
 from privacy.pack import layout
+from privacy.pack.blocks import in_blocks
 from privacy.pack.bodies import read_bodies, to_lines
 from privacy.pack.container import (
     Container,
@@ -96,9 +97,10 @@ def write_pack(run: Path, out: Path, keys: PackKeys, *, sums: Sums = Sums.HASHES
         PrivacyError: If a ledger cannot be read.
         OSError: If a file cannot be read or written.
     """
-    contents = dict(gather(run, sums=sums))
+    gathered = dict(gather(run, sums=sums))
     for region in keys.regions:
-        contents |= _ledger(run / "regions" / region.name, region)
+        gathered |= _ledger(run / "regions" / region.name, region)
+    contents = in_blocks(gathered)
     signers = [Signer(OPERATOR, keys.operator)]
     signers += [Signer(region_signer(one.uid), one.key) for one in keys.regions if one.key]
     files = {path: Stored.of(data) for path, data in contents.items()}

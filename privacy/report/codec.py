@@ -21,6 +21,9 @@ from privacy.fields import Fields, decimal_text
 
 Record = TypeVar("Record")
 
+# A report has thousands of records of a few kinds, and reading the types of one takes long.
+_HINTS: dict[type[object], dict[str, object]] = {}
+
 
 def to_json(value: object) -> Json:
     """Return the JSON of a dataclass, or of what its fields may hold.
@@ -57,7 +60,7 @@ def from_json(kind: type[Record], value: Json, *, where: str) -> Record:
     """
     if not isinstance(value, Mapping):
         raise MalformedDocumentError(f"{where}: expected an object")
-    hints = get_type_hints(kind)
+    hints = _HINTS.get(kind) or _HINTS.setdefault(kind, get_type_hints(kind))
     unknown = ", ".join(sorted(set(value) - set(hints)))
     if unknown:
         raise MalformedDocumentError(

@@ -80,6 +80,7 @@ def evidence_of(
     key: str = NOT_RECORDED,
     checkpoints: Sequence[Witnessed] = (),
     all_relations: bool = True,
+    state: LedgerState | None = None,
 ) -> RegionEvidence:
     """Return what the region's ledger says beyond its part of the claim.
 
@@ -90,6 +91,7 @@ def evidence_of(
         checkpoints: Those that come with the report; whoever passes them has checked signatures.
         all_relations: Whether to compute what the account does not limit too: replacing a unit,
             and persons where the plans cap their records. That can take minutes.
+        state: What the bodies add up to, for a caller that has folded them already.
 
     Raises:
         LedgerError: If the bodies are no ledger.
@@ -97,7 +99,8 @@ def evidence_of(
         PlanRefusedError: If the region is not in the plan.
         UnsupportedEventError: If the accountants do not agree about what is computed.
     """
-    state, entries = fold_all(bodies), [Entry.from_bytes(body) for body in bodies]
+    state = fold_all(bodies) if state is None else state
+    entries = [Entry.from_bytes(body) for body in bodies]
     lineage = _payer(state, plan)
     terms, account = plan.region(state.region), state.accounts[lineage]
     paid = frozenset(

@@ -7,6 +7,7 @@ numbers are written ``page_format``'s.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -31,11 +32,12 @@ def render(report: Report) -> str:
             same_charge=len({region.charged for region in report.regions}) == 1,
             worst_ledger=report.ledger(report.worst.name),
             delta=delta_text,
-            cost_in_words=_cost(report),
-            guess_percent=guess_percent,
+            cost_in_words=in_plain_words(report.worst.charged, percent=_guess(report)),
+            guess=_guess(report),
             arm={name.replace("-", "_"): report.arm(name) for name in ArmName},
             charts=charts_of(report),
-            protections=_protections(report),
+            protections=_alike(report, lambda one: (one.protection, one.notes)),
+            odometers=_alike(report, lambda one: one.executed),
             declared=_declared(report),
             not_declared=NOT_DECLARED,
             **_assessed(report),
@@ -73,21 +75,22 @@ def _environment() -> Environment:
     return environment
 
 
-def _cost(report: Report) -> str:
-    """Return what the worst region's charge means, by the tightest bound on guesses."""
-    charged, evidence = report.worst.charged, report.ledger(report.worst.name)
+def _guess(report: Report) -> int:
+    """Return how often of 100 a guess about one unit is right, by the tightest bound there is."""
+    evidence = report.ledger(report.worst.name)
     if evidence is None:
-        return in_plain_words(charged)
-    share = evidence.protection[0].right_guesses
-    return in_plain_words(charged, percent=math.ceil(100 * share))
+        return guess_percent(report.worst.charged)
+    return math.ceil(100 * evidence.protection[0].right_guesses)
 
 
-def _protections(report: Report) -> list[tuple[list[str], RegionEvidence]]:
-    """Return what charges mean once for all regions for which it is the same, the worst first."""
+def _alike(
+    report: Report, part: Callable[[RegionEvidence], object]
+) -> list[tuple[list[str], RegionEvidence]]:
+    """Return the regions for which a part of the evidence is the same together, the worst first."""
     together: list[tuple[list[str], RegionEvidence]] = []
     for one in sorted(report.ledgers, key=lambda it: it.region != report.worst.name):
         for names, other in together:
-            if (one.protection, one.notes) == (other.protection, other.notes):
+            if part(one) == part(other):
                 names.append(one.region)
                 break
         else:

@@ -10,6 +10,7 @@ from fractions import Fraction
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from privacy.code_listing import REGION_CODE, CodeListing
 from privacy.cosignatures import ledger_origin
 from privacy.guarantee import Neighbours, Unit
 from privacy.ledger_entries import Entry, Payload
@@ -34,6 +35,10 @@ from protocol.identity import Identity, region_uid
 TIME = 1_800_000_000
 LINEAGE = "patients"
 RECIPE = b'{"objective":"soft"}'
+CODE = CodeListing(
+    {f"{name}/__init__.py": hashlib.sha256(name.encode()).hexdigest() for name in REGION_CODE},
+    {"numpy": "2.4.6", "torch": "2.13.0"},
+)
 COORDINATES = 8
 LOCAL_STEPS = 2
 
@@ -75,7 +80,7 @@ def made_plan(names: Sequence[str], *, rounds: int, noise_multiplier: str = "8")
             public_data=digest,
             teacher=digest,
             tokenizer=digest,
-            code=digest,
+            code=CODE.region_hash,
         ),
         teacher=Declaration(TeacherLineage.PUBLIC),
     )

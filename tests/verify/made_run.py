@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -40,6 +41,7 @@ from protocol.transcript import Receipt, Transcript, start_hash, transcript_hash
 from protocol.unmask_messages import Consent, Survivors
 from protocol.wire import KEM_KEY_BYTES
 from tests.verify.made_region import (
+    CODE,
     COORDINATES,
     LINEAGE,
     LOCAL_STEPS,
@@ -106,6 +108,16 @@ class MadeRun:
             self._round(self.rounds)
             self.rounds += 1
         self.write()
+
+    def go_on_with(self, plan: Plan, *, rounds: int) -> None:
+        """Approve another plan from the same accounts and run so many rounds of it."""
+        for one in self.regions:
+            _approve(one, plan)
+        shutil.rmtree(self.root / "rounds")
+        (self.root / "rounds").mkdir()
+        (self.root / "plan.json").write_bytes(plan.to_bytes())
+        self.plan, self.rounds, self.last, self.events = plan, 0, b"", []
+        self.play(rounds)
 
     def write(self) -> None:
         """Write ledgers, record and report as they are now."""
@@ -287,6 +299,7 @@ def made_run(
     (folder / "plan.json").write_bytes(plan.to_bytes())
     (folder / "report.html").write_text("<!doctype html><title>made</title>")
     (folder / "artifacts" / "recipe.json").write_bytes(RECIPE)
+    (folder / "code.txt").write_bytes(CODE.to_bytes())
     for one in made:
         _begin(one, plan)
     run.play(rounds)
@@ -315,19 +328,23 @@ def _registry(made: Sequence[MadeRegion], server: Identity, cosigner: Identity) 
 
 def _begin(one: MadeRegion, plan: Plan) -> None:
     """Enter what stands before the first round."""
-    cost = charge(plan, one.name)
     limit = Bound(plan.unit, plan.neighbours, Decimal(20), Decimal("0.0001"))
+    one.add(Genesis(one.name), Account(LINEAGE, (limit,)))
+    _approve(one, plan)
+
+
+def _approve(one: MadeRegion, plan: Plan) -> None:
+    """Enter a plan's approval and the self-test for it."""
+    cost = charge(plan, one.name)
     events = {part.name: part.event for part in plan.region(one.name).components}
     charged = Bound(plan.unit, plan.neighbours, cost.epsilon, cost.delta)
     one.add(
-        Genesis(one.name),
-        Account(LINEAGE, (limit,)),
         Approval(plan.hash, LINEAGE, plan.unit, None, events, (charged,), "a steward"),
         Note(
             "conformance",
             {
                 "plan": plan.hash,
-                "code": "ab" * 32,
+                "code": CODE.trainer_hash,
                 "subject": "cd" * 32,
                 "passed": ["sensitivity"],
                 "failed": [],

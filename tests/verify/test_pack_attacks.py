@@ -289,6 +289,28 @@ def test_a_region_cannot_write_its_ledger_again(
     assert check in {one.check for one in result.findings if one.outcome is Outcome.VIOLATED}
 
 
+def test_a_region_that_tested_other_code_is_asked_for_its_list(
+    made: MadeRun, pack: Path, tmp_path: Path
+) -> None:
+    """The list is of the others' code: nothing speaks against it, and north's is not shown."""
+
+    def other_code(payload: Payload) -> Payload:
+        if isinstance(payload, Note):
+            return replace(payload, content={**payload.content, "code": "0" * 64})
+        return payload
+
+    files = contents(pack)
+    bodies = list(from_lines(files["ledger/north.jsonl"]))
+    _as_north(made, files, _rechained(bodies, other_code))
+    changed = tmp_path / "changed.zip"
+    changed.write_bytes(resigned(files, made, regions=("north",)))
+    found = check_pack(changed, made.auditor_keys).findings
+    plan = [one for one in found if one.check is Check.PLAN]
+
+    assert [(one.outcome, one.region) for one in plan] == [(Outcome.INCOMPLETE, "north")]
+    assert "ask it for a list of its own" in plan[0].text
+
+
 def test_only_a_kept_checkpoint_shows_an_end_that_everybody_cuts_off(
     made: MadeRun, pack: Path, tmp_path: Path
 ) -> None:

@@ -48,7 +48,7 @@ def test_the_odometer_is_never_without_its_label(html: str) -> None:
     """In the chart, in its description and above its table."""
     assert "Not a guarantee: an odometer." in html
     assert "ε of the released steps by round, not a guarantee" in html
-    assert "Released steps by round: not a guarantee" in html
+    assert "Released steps by round, not a guarantee: north, south" in html
 
 
 def test_figures_for_persons_and_for_replacing_stand_beside_the_claim(html: str) -> None:
@@ -101,3 +101,23 @@ def test_evidence_needs_a_limit() -> None:
     with pytest.raises(MalformedDocumentError, match="an account with a limit"):
         replace(one, limits=())
     assert one.limits[0].left == Guarantee(one.limits[0].left.epsilon, one.limits[0].left.delta)
+
+
+def test_regions_that_did_the_same_share_a_table_and_others_have_their_own() -> None:
+    """The odometer of twenty regions is one table where their rounds were the same."""
+    one, other = (evidence(region(name)) for name in ("north", "south"))
+    shorter = replace(other, executed=other.executed[:1])
+
+    assert render(full(ledgers=(one, other))).count("Released steps by round") == 1
+    assert render(full(ledgers=(one, shorter))).count("Released steps by round") == 2
+
+
+def test_each_printed_page_says_of_which_report_it_is(html: str) -> None:
+    """The plan, when the report was made, and which page of how many."""
+    footer = re.search(r"@bottom-left \{ content: \"([^\"]*)\"", html)
+
+    assert footer is not None
+    assert (
+        footer.group(1) == f"Stillroom report · plan {full().plan[:16]} · made 2027-01-16T12:00:00Z"
+    )
+    assert '"page " counter(page) " of " counter(pages)' in html
