@@ -235,10 +235,13 @@ def _cut(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[str]:
         list(texts), truncation=True, max_length=MAX_TOKENS, return_offsets_mapping=True
     )
     ends = [max(end for _, end in offsets) for offsets in read["offset_mapping"]]
-    return [
-        text if end >= len(text.rstrip()) else text[:end].rpartition(" ")[0]
-        for text, end in zip(texts, ends, strict=True)
-    ]
+    return [_whole_words(text, end) for text, end in zip(texts, ends, strict=True)]
+
+
+def _whole_words(text: str, end: int) -> str:
+    """Return the start of a text, without the word that ``end`` would cut in two."""
+    start = text[:end]
+    return start if text[end : end + 1].strip() == "" else start.rpartition(" ")[0]
 
 
 def _number(purpose: bytes, text: str) -> int:

@@ -74,7 +74,7 @@ def fetch(folder: Path) -> None:
     }
     options = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603 - apt and settings of our own
             [program, *options, "update"],
             capture_output=True,
             text=True,
