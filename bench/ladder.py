@@ -8,10 +8,12 @@ public warm-up, the noise. What does not depend on ε is made once a seed, by th
 stages: teacher, warm-up, test set, and each region's approval and soft labels. A rung is then a
 plan made for its ε, unit and slack included, and the arms through the private trainer with that
 plan's noise: the researcher's repetitions, without masks and ledgers. Learning rates are the
-study's own on every rung. Intervals are 95 % t-intervals of the differences, seed by seed.
+study's own; where a rung's noise is larger than in the study's plan, those of both private arms
+are as much smaller, so that noise alone never moves a student further than there. Intervals are
+95 % t-intervals of the differences, seed by seed.
 
-The quick check takes one seed, two rungs, every sixth title or person and one
-epoch: it shows that all runs, no figure.
+The quick check takes one seed, two rungs, every sixth title or person and one epoch: it shows that
+all runs, no figure.
 """
 
 import re
@@ -89,7 +91,7 @@ class Climbed:
     Attributes:
         fixed: The arms that no ε changes.
         rungs: The arms with privacy, by ε.
-        noise: Each rung's noise multiplier and what it charges, by ε.
+        noise: Each rung's noise multiplier, charge and factor on the learning rates, by ε.
     """
 
     fixed: Mapping[ArmName, Pair]
@@ -172,9 +174,14 @@ def climb(one: Ready, epsilons: Sequence[Decimal]) -> Climbed:
     for epsilon in epsilons:
         study = replace(one.study, privacy=replace(one.study.privacy, epsilon=epsilon))
         plan = plan_for(study, one.prepared)
-        arms = _arms(one, study, plan)
+        slower = min(1.0, _sigma(one.prepared.plan) / _sigma(plan))
+        arms = {name: at_rate(_arms(one, study, plan)[name], slower) for name in _PRIVATE}
         rungs[epsilon] = {name: _run(arms[name], one.prepared) for name in _PRIVATE}
-        noise[epsilon] = _noise(plan)
+        noise[epsilon] = {
+            "noise_multiplier": _sigma(plan),
+            "charged_epsilon": float(charge(plan, plan.cohort[0]).epsilon),
+            "learning_rates_times": slower,
+        }
     return Climbed(fixed, rungs, noise)
 
 
@@ -190,6 +197,14 @@ def plan_for(study: Study, prepared: Prepared) -> Plan:
         code_sha256=known.code,
     )
     return make_plan(study, artifacts)
+
+
+def at_rate(comparison: Comparison, factor: float) -> Comparison:
+    """Return the arm with its regions' learning rate times ``factor``."""
+    recipe = comparison.arm.recipe
+    rate = factor * recipe.optimizer.learning_rate
+    recipe = replace(recipe, optimizer=replace(recipe.optimizer, learning_rate=rate))
+    return replace(comparison, arm=replace(comparison.arm, recipe=recipe))
 
 
 def summarise(climbed: Sequence[Climbed]) -> dict[str, object]:
@@ -255,13 +270,9 @@ def _pair(quality: Quality) -> Pair:
     return float(quality.accuracy), float(quality.macro_f1)
 
 
-def _noise(plan: Plan) -> dict[str, float]:
-    """Return the plan's noise multiplier and charge; q and steps are the same in all regions."""
-    name = plan.cohort[0]
-    return {
-        "noise_multiplier": float(step_terms(plan, name).noise_multiplier),
-        "charged_epsilon": float(charge(plan, name).epsilon),
-    }
+def _sigma(plan: Plan) -> float:
+    """Return the plan's noise multiplier: the same in all regions, as q and steps are."""
+    return float(step_terms(plan, plan.cohort[0]).noise_multiplier)
 
 
 def _figures(values: Sequence[Pair]) -> dict[str, object]:
