@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 from measure import parser, publish, say
-from value import FEW, paired, write_study
+from value import FEW, paired, with_warm_up, write_study
 
 from client.training import step_terms
 from distillation.evaluation import Quality
@@ -125,7 +125,7 @@ def writer(name: str, *, lists: Path, quick: bool) -> StudyWriter:
     if name == "packages":
         records = package_data.read_descriptions(lists)
         return lambda folder, seed: _packages(records, folder, seed, quick=quick)
-    titles, epochs = read_titles()[:: FEW if quick else 1], 1 if quick else 5
+    titles, epochs = read_titles()[:: FEW if quick else 1], 1 if quick else None
     half = Public.HALF_THE_CHAPTERS
     return lambda folder, seed: write_study(folder, titles, seed, half, epochs=epochs)
 
@@ -246,9 +246,9 @@ def _packages(
         some = set(people[::FEW])
         records = [record for record in records if record.maintainer in some]
     study = package_data.write_study(records, folder, seed=seed)
-    text = study.read_text(encoding="utf-8").replace("epochs = 5", f"epochs = 5\nseed = {seed}")
+    text = study.read_text(encoding="utf-8")
+    text = with_warm_up(text, seed=seed, epochs=1 if quick else None)
     if quick:
-        text = text.replace("epochs = 5", "epochs = 1")
         text = re.sub(r"(?<=public_size = )\d+", _smaller, text)
     study.write_text(text, encoding="utf-8")
     return study

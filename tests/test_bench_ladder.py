@@ -47,6 +47,16 @@ def test_differences_are_paired_seed_by_seed(ladder: ModuleType) -> None:
     assert found["without_epsilon"]["teacher"]["seeds"][0] == [pytest.approx(0.3), 0.2]
 
 
+def test_a_seed_orders_the_public_records_and_keeps_the_studys_epochs(ladder: ModuleType) -> None:
+    """What the study says is kept unless the check asks for one pass."""
+    study = "[warm_up]\nepochs = 7\nbatch_size = 4\n"
+
+    assert "epochs = 7\nseed = 3\n" in ladder.with_warm_up(study, seed=3, epochs=None)
+    assert "epochs = 1\nseed = 3\n" in ladder.with_warm_up(study, seed=3, epochs=1)
+    with pytest.raises(ValueError, match="epochs = N"):
+        ladder.with_warm_up("[warm_up]\n", seed=3, epochs=1)
+
+
 @pytest.mark.slow
 def test_a_climb_uses_each_rungs_own_noise(ladder: ModuleType, tmp_path: Path) -> None:
     """Plans of the product: less noise for a larger ε, never a charge above it."""
