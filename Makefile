@@ -1,5 +1,6 @@
 # make demo      set up and run the default study, offline
 # make chat      set up and run the language-model study, offline (tens of minutes)
+# make packages  set up and run the study of persons: fetches Debian's package indices with apt (50 MB)
 # make test      set up and run every check and test
 # make loopback  set up and run a tiny plan on real SuperNodes of this machine, over TLS
 # make deployment  break such a deployment: a killed executor, a bundle that is not allowed (4 min)
@@ -11,7 +12,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo chat test loopback deployment mutants crash conformance clean setup
+.PHONY: demo chat packages test loopback deployment mutants crash conformance clean setup
 .DELETE_ON_ERROR:
 
 demo: .venv/ready-demo
@@ -22,6 +23,11 @@ chat: .venv/ready-language
 	rm -rf runs/chat runs/chat-data
 	$(BIN)/python -m simulations.chat_data --out runs/chat-data
 	$(BIN)/stillroom simulate runs/chat-data/study.toml --out runs/chat
+
+packages: .venv/ready-demo
+	rm -rf runs/packages
+	$(BIN)/python -m simulations.package_data --out runs/packages-data --fetch
+	$(BIN)/stillroom simulate runs/packages-data/study.toml --out runs/packages
 
 test: .venv/ready-dev .venv/ready-demo
 	./check

@@ -15,12 +15,17 @@ _PACKAGES = ("torch", "opacus", "transformers", "flwr", "dp-accounting", "crypto
 
 def options(description: str) -> argparse.Namespace:
     """Return ``quick`` (a check within 50 s), ``full`` (the documented table) and ``out``."""
-    parser = argparse.ArgumentParser(description=description)
-    size = parser.add_mutually_exclusive_group()
+    return parser(description).parse_args()
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """Return a parser of what every bench can be asked, to add to."""
+    found = argparse.ArgumentParser(description=description)
+    size = found.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="end within 50 s on two cores")
     size.add_argument("--full", action="store_true", help="make the documented table")
-    parser.add_argument("--out", type=Path, help="keep the JSON in this file too")
-    return parser.parse_args()
+    found.add_argument("--out", type=Path, help="keep the JSON in this file too")
+    return found
 
 
 def machine() -> dict[str, object]:

@@ -102,6 +102,21 @@ def compare(
     return Compared(tuple(arms), found)
 
 
+def arms_of(
+    study: Study, data: StudyData, prepared: Prepared, benches: Mapping[str, Workbench]
+) -> dict[ArmName, Comparison]:
+    """Return the distilled arm and all that it is compared with, not yet run.
+
+    Args:
+        study: The study.
+        data: Its records.
+        prepared: The plan whose noise they have, and the public student.
+        benches: Each region's labelled records.
+    """
+    rivals = _comparisons(study, data, prepared, benches)
+    return {one.name: one for one in (_distilled(study, prepared, benches), *rivals)}
+
+
 def _comparisons(
     study: Study, data: StudyData, prepared: Prepared, distilled: baselines.Arm
 ) -> list[Comparison]:
