@@ -16,6 +16,8 @@ from value import FEW, write_study
 
 from simulations.demo_data import Public, read_titles
 
+_WORST = 5
+
 
 def main() -> None:
     """Run the command once and print its stages."""
@@ -40,7 +42,17 @@ def main() -> None:
     for name, took in stages.items():
         say(f"  {name:18} {took:6.1f} s")
     say(f"  whole command      {seconds:6.1f} s, peak memory {peak:.2f} GB")
-    figures = {"stages_s": stages, "seconds": seconds, "peak_memory_gb": peak, "summary": summary}
+    worst = {
+        f"{one['by']} {one['value']}": float(one["accuracy"]["value"])
+        for one in report["assessment"]["slices"][:_WORST]
+    }
+    figures = {
+        "stages_s": stages,
+        "seconds": seconds,
+        "peak_memory_gb": peak,
+        "summary": summary,
+        "worst_parts_accuracy": worst,
+    }
     publish({"quick": asked.quick, **figures}, asked.out)
 
 

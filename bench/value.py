@@ -128,6 +128,10 @@ def _study(data: DemoData, *, seed: int, epochs: int | None) -> str:
         size = -(-count // 50) * 50
         text = re.sub(rf"(\[regions\.{region}\]\npublic_size = )\d+", rf"\g<1>{size}", text)
     text = text.replace("seeds = 3", "seeds = 1")
+    text += "
+[evaluation]
+cost = false
+"  # many runs side by side: their times say nothing
     return with_warm_up(text, seed=seed, epochs=epochs)
 
 
