@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the made run is the tests'
 
 from privacy.pack import write_pack
 from privacy.pack.container import Container
+from simulations.listed_code import listed_code
 from stillroom.reporting_commands import files_of, write_files
 from tests.verify.made_report import whole_report
 from tests.verify.made_run import made_run
@@ -50,7 +51,12 @@ def cell(regions: int, rounds: int) -> Mapping[str, object]:
         names = [f"region-{number:02d}" for number in range(regions)]
         # More noise where there are more steps, so that the plan's ε is one that people grant.
         run = made_run(
-            root / "run", regions=names, planned=rounds, rounds=rounds, noise_multiplier="12"
+            root / "run",
+            regions=names,
+            planned=rounds,
+            rounds=rounds,
+            noise_multiplier="12",
+            code=listed_code(),
         )
         write_files(files_of(whole_report(run, rounds=rounds)), run.root)
         pack, keys = root / "pack.zip", root / "keys.toml"
