@@ -26,7 +26,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the made run is the tests'
 
 from privacy.pack import write_pack
 from privacy.pack.container import Container
-from simulations.listed_code import listed_code
 from stillroom.reporting_commands import files_of, write_files
 from tests.verify.made_report import whole_report
 from tests.verify.made_run import made_run
@@ -46,6 +45,8 @@ def main() -> None:
 
 def cell(regions: int, rounds: int) -> Mapping[str, object]:
     """Build and verify one pack, and return what it took."""
+    from simulations.listed_code import listed_code  # torch: not in the process that verifies
+
     with tempfile.TemporaryDirectory(prefix="stillroom-") as folder:
         root = Path(folder)
         names = [f"region-{number:02d}" for number in range(regions)]
