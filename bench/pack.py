@@ -45,12 +45,19 @@ def main() -> None:
 
 def cell(regions: int, rounds: int) -> Mapping[str, object]:
     """Build and verify one pack, and return what it took."""
+    from simulations.listed_code import listed_code  # torch: not in the process that verifies
+
     with tempfile.TemporaryDirectory(prefix="stillroom-") as folder:
         root = Path(folder)
         names = [f"region-{number:02d}" for number in range(regions)]
         # More noise where there are more steps, so that the plan's ε is one that people grant.
         run = made_run(
-            root / "run", regions=names, planned=rounds, rounds=rounds, noise_multiplier="12"
+            root / "run",
+            regions=names,
+            planned=rounds,
+            rounds=rounds,
+            noise_multiplier="12",
+            code=listed_code(),
         )
         write_files(files_of(whole_report(run, rounds=rounds)), run.root)
         pack, keys = root / "pack.zip", root / "keys.toml"

@@ -43,7 +43,9 @@ COORDINATES = 8
 LOCAL_STEPS = 2
 
 
-def made_plan(names: Sequence[str], *, rounds: int, noise_multiplier: str = "8") -> Plan:
+def made_plan(
+    names: Sequence[str], *, rounds: int, noise_multiplier: str = "8", code: CodeListing = CODE
+) -> Plan:
     """A plan of these regions with equal weights."""
     slack, count = slack_rounds(rounds), len(names)
     steps = (rounds + slack) * LOCAL_STEPS
@@ -80,7 +82,7 @@ def made_plan(names: Sequence[str], *, rounds: int, noise_multiplier: str = "8")
             public_data=digest,
             teacher=digest,
             tokenizer=digest,
-            code=CODE.region_hash,
+            code=code.region_hash,
         ),
         teacher=Declaration(TeacherLineage.PUBLIC),
     )

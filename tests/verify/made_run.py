@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from privacy.canonical import Json, dumps
 from privacy.charging import charge
+from privacy.code_listing import CodeListing
 from privacy.cosignatures import COSIGNER_NAME, cosign
 from privacy.guarantee import Bound
 from privacy.ledger_grants import Account, Approval, Genesis, Note
@@ -112,7 +113,7 @@ class MadeRun:
     def go_on_with(self, plan: Plan, *, rounds: int) -> None:
         """Approve another plan from the same accounts and run so many rounds of it."""
         for one in self.regions:
-            _approve(one, plan)
+            _approve(one, plan, CODE)
         shutil.rmtree(self.root / "rounds")
         (self.root / "rounds").mkdir()
         (self.root / "plan.json").write_bytes(plan.to_bytes())
@@ -274,9 +275,10 @@ def made_run(
     rounds: int = 2,
     seed: str = "made",
     noise_multiplier: str = "8",
+    code: CodeListing = CODE,
 ) -> MadeRun:
     """Make a run of ``rounds`` of the ``planned`` rounds in an empty folder."""
-    plan = made_plan(regions, rounds=planned, noise_multiplier=noise_multiplier)
+    plan = made_plan(regions, rounds=planned, noise_multiplier=noise_multiplier, code=code)
     keys = Randomness(f"{seed}/keys")
     server, cosigner = Identity.generate(keys), Identity.generate(keys)
     made = [
@@ -299,9 +301,9 @@ def made_run(
     (folder / "plan.json").write_bytes(plan.to_bytes())
     (folder / "report.html").write_text("<!doctype html><title>made</title>")
     (folder / "artifacts" / "recipe.json").write_bytes(RECIPE)
-    (folder / "code.txt").write_bytes(CODE.to_bytes())
+    (folder / "code.txt").write_bytes(code.to_bytes())
     for one in made:
-        _begin(one, plan)
+        _begin(one, plan, code)
     run.play(rounds)
     return run
 
@@ -326,14 +328,14 @@ def _registry(made: Sequence[MadeRegion], server: Identity, cosigner: Identity) 
     )
 
 
-def _begin(one: MadeRegion, plan: Plan) -> None:
+def _begin(one: MadeRegion, plan: Plan, code: CodeListing) -> None:
     """Enter what stands before the first round."""
     limit = Bound(plan.unit, plan.neighbours, Decimal(20), Decimal("0.0001"))
     one.add(Genesis(one.name), Account(LINEAGE, (limit,)))
-    _approve(one, plan)
+    _approve(one, plan, code)
 
 
-def _approve(one: MadeRegion, plan: Plan) -> None:
+def _approve(one: MadeRegion, plan: Plan, code: CodeListing) -> None:
     """Enter a plan's approval and the self-test for it."""
     cost = charge(plan, one.name)
     events = {part.name: part.event for part in plan.region(one.name).components}
@@ -344,7 +346,7 @@ def _approve(one: MadeRegion, plan: Plan) -> None:
             "conformance",
             {
                 "plan": plan.hash,
-                "code": CODE.trainer_hash,
+                "code": code.trainer_hash,
                 "subject": "cd" * 32,
                 "passed": ["sensitivity"],
                 "failed": [],

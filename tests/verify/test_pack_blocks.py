@@ -124,8 +124,11 @@ def test_rounds_that_stand_by_themselves_are_read_too(
 @pytest.mark.slow
 def test_three_regions_and_forty_rounds_fit_into_400_kilobytes(tmp_path: Path) -> None:
     """With the whole report, its page and its schema; most of it are keys of rounds."""
-    names = ("east", "north", "west")
-    run = made_run(tmp_path / "run", regions=names, planned=40, rounds=40, noise_multiplier="12")
+    from simulations.listed_code import listed_code  # torch: the quick tests here need none
+
+    run = made_run(
+        tmp_path / "run", planned=40, rounds=40, noise_multiplier="12", code=listed_code()
+    )
     write_files(files_of(whole_report(run, rounds=40)), run.root)
     packed = write_pack(run.root, tmp_path / "pack.zip", run.pack_keys)
 
