@@ -8,19 +8,25 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 _PACKAGES = ("torch", "opacus", "transformers", "flwr", "dp-accounting", "cryptography", "numpy")
 
 
-def options(description: str) -> argparse.Namespace:
-    """Return ``quick`` (a check within 50 s), ``full`` (the documented table) and ``out``."""
+def options(description: str, given: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return ``quick`` (a check within 50 s), ``full`` (the documented table) and ``out``.
+
+    Args:
+        description: What the bench measures.
+        given: What was asked for; None: the command line.
+    """
     parser = argparse.ArgumentParser(description=description)
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="end within 50 s on two cores")
     size.add_argument("--full", action="store_true", help="make the documented table")
     parser.add_argument("--out", type=Path, help="keep the JSON in this file too")
-    return parser.parse_args()
+    return parser.parse_args(given)
 
 
 def machine() -> dict[str, object]:
