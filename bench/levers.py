@@ -1,10 +1,11 @@
 """Which lever moves the default study: each alone, at five budgets, on splits that nothing reports.
 
 The study as it stands runs on new splits (seeds from 100 on; results.md has 0 to 4), then again
-with one thing changed at a time. A run is the product's plan, warm-up and trainer without ledgers and
-masks. Differences are paired: the same split, teacher and test titles, fresh noise. `--full` trains
-more than the head too, on one split at one budget, since it takes minutes. `--keep FOLDER` keeps
-answers, warm starts and figures, so that a run that was stopped goes on.
+with one thing changed at a time. A run is the product's plan, warm-up and trainer without ledgers
+and masks. Differences are paired: the same split, teacher and test titles, fresh noise. `--full`
+trains more than the head too, on one split at one budget, since it takes minutes. `--keep FOLDER`
+keeps answers, warm starts and figures, so that a run that was stopped goes on; `--splits 1` takes
+fewer splits.
 """
 
 import argparse
@@ -233,11 +234,12 @@ def main() -> None:
     """Run every lever on every split and print the table."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--keep", type=Path)
+    parser.add_argument("--splits", type=int, default=len(_SEEDS))
     kept, rest = parser.parse_known_args()
     asked = options(__doc__ or "", rest)
     titles = read_titles()[:: FEW if asked.quick else 1]
     found: dict[str, Pairs] = {}
-    seeds = _SEEDS[:1] if asked.quick else _SEEDS
+    seeds = _SEEDS[: 1 if asked.quick else kept.splits]
     with TemporaryDirectory() as folder:
         for seed in seeds:
             levers = LEVERS[:2] if asked.quick else LEVERS
