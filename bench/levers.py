@@ -67,7 +67,7 @@ class Lever:
 
 
 def _set(table: str, **values: object) -> Change:
-    return lambda study: replace(study, **{table: replace(getattr(study, table), **values)})  # type: ignore[arg-type]
+    return lambda study: replace(study, **{table: replace(getattr(study, table), **values)})
 
 
 def _times(table: str, key: str, factor: str) -> Change:
