@@ -37,11 +37,12 @@ def main() -> None:
         seconds = time.monotonic() - began
         report = json.loads((run / "report.json").read_text())
         summary = json.loads((run / "summary.json").read_text())
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    peak, cpu = used.ru_maxrss / 1e6, used.ru_utime + used.ru_stime
     stages = {stage["name"]: float(stage["seconds"]) for stage in report["stages"]}
     for name, took in stages.items():
         say(f"  {name:18} {took:6.1f} s")
-    say(f"  whole command      {seconds:6.1f} s, peak memory {peak:.2f} GB")
+    say(f"  whole command      {seconds:6.1f} s ({cpu:.1f} s of CPU), peak memory {peak:.2f} GB")
     worst = {
         f"{one['by']} {one['value']}": float(one["accuracy"]["value"])
         for one in report["assessment"]["slices"][:_WORST]
@@ -49,6 +50,7 @@ def main() -> None:
     figures = {
         "stages_s": stages,
         "seconds": seconds,
+        "cpu_seconds": cpu,
         "peak_memory_gb": peak,
         "summary": summary,
         "worst_parts_accuracy": worst,

@@ -8,14 +8,20 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 _PACKAGES = ("torch", "opacus", "transformers", "flwr", "dp-accounting", "cryptography", "numpy")
 
 
-def options(description: str) -> argparse.Namespace:
-    """Return ``quick`` (a check within 50 s), ``full`` (the documented table) and ``out``."""
-    return parser(description).parse_args()
+def options(description: str, given: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return ``quick`` (a check within 50 s), ``full`` (the documented table) and ``out``.
+
+    Args:
+        description: What the bench measures.
+        given: What was asked for; None: the command line.
+    """
+    return parser(description).parse_args(given)
 
 
 def parser(description: str) -> argparse.ArgumentParser:

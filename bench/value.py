@@ -22,7 +22,6 @@ from simulations.demo_data import DemoData, Public, Title, read_titles, split
 from simulations.simulate import Options, simulate
 
 _RIVALS = ("without-teacher", "public-only", "hard-labels", "all-true-labels", "no-privacy")
-_EPOCHS = {Public.HALF_THE_CHAPTERS: None, Public.FEW_TITLES: 15}  # None: the study's own
 FEW = 6
 """The quick check takes every sixth title and one epoch: it shows that all runs, no figure."""
 
@@ -39,7 +38,7 @@ def main() -> None:
     for public in [Public.HALF_THE_CHAPTERS] if asked.quick else list(Public):
         figures: Figures = {}
         for seed in range(seeds):
-            report = run_seed(titles, seed, public, epochs=1 if asked.quick else _EPOCHS[public])
+            report = run_seed(titles, seed, public, epochs=1 if asked.quick else None)
             for arm in report.arms:
                 pair = float(arm.accuracy), float(arm.macro_f1)
                 figures.setdefault(arm.name.value, []).append(pair)
@@ -49,7 +48,9 @@ def main() -> None:
     publish(result, asked.out)
 
 
-def run_seed(titles: Sequence[Title], seed: int, public: Public, *, epochs: int | None) -> Report:
+def run_seed(
+    titles: Sequence[Title], seed: int, public: Public, *, epochs: int | None = None
+) -> Report:
     """Run the default study on one split and return its report."""
     with tempfile.TemporaryDirectory() as folder:
         study = write_study(Path(folder), titles, seed, public, epochs=epochs)
@@ -57,9 +58,17 @@ def run_seed(titles: Sequence[Title], seed: int, public: Public, *, epochs: int 
 
 
 def write_study(
-    folder: Path, titles: Sequence[Title], seed: int, public: Public, *, epochs: int | None
+    folder: Path, titles: Sequence[Title], seed: int, public: Public, *, epochs: int | None = None
 ) -> Path:
-    """Write one split's data, teacher and study; return the study's path."""
+    """Write one split's data, teacher and study; return the study's path.
+
+    Args:
+        folder: Where to.
+        titles: All titles.
+        seed: Of the split and of the warm-up.
+        public: What the student may see in the open.
+        epochs: Of the warm-up; None: the default study's.
+    """
     data = split(titles, seed=seed, public=public)
     write_demo_data(folder, data)
     study = folder / "study.toml"
@@ -128,10 +137,7 @@ def _study(data: DemoData, *, seed: int, epochs: int | None) -> str:
         size = -(-count // 50) * 50
         text = re.sub(rf"(\[regions\.{region}\]\npublic_size = )\d+", rf"\g<1>{size}", text)
     text = text.replace("seeds = 3", "seeds = 1")
-    text += "
-[evaluation]
-cost = false
-"  # many runs side by side: their times say nothing
+    text += "\n[evaluation]\ncost = false\n"  # many runs side by side: their times say nothing
     return with_warm_up(text, seed=seed, epochs=epochs)
 
 

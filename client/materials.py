@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from client.errors import ApprovalRefusedError
 from client.folder import RegionFolder
 from client.policy import Policy
+from distillation.data.warm_start import RECORD, WarmStart
 from distillation.errors import ArtifactError
 from distillation.kit import Labelling, kit_of
 from distillation.labels import LabelCache, LabelSource
@@ -110,6 +111,7 @@ def load_materials(
 
     Raises:
         ApprovalRefusedError: If an artifact is not the one that the plan names.
+        ArtifactError: If the record of a warm start is not the plan's, or there is no recipe.
         RecordsError: If the records are not usable under this plan.
         TeacherError: If a model cannot be loaded.
     """
@@ -129,6 +131,7 @@ def load_materials(
             ("layout", part.layout.hash.hex(), plan.artifacts.layout),
         ]
     )
+    _require_warm_start(folder, plan)
     tokenizer = shared_tokenizer(teacher_files, student_files, student)
     teacher = (load_teacher or kit.load_teacher)(teacher_files)
     teacher.require_room(recipe.max_tokens)
@@ -138,6 +141,13 @@ def load_materials(
     check_public_size(records, policy.region, terms.public_size, unit=plan.unit)
     tokens = kit.tokens(records.texts, tokenizer, recipe)
     return Materials(recipe, part, teacher, teacher_files, records, tokens, plan.unit)
+
+
+def _require_warm_start(folder: RegionFolder, plan: Plan) -> None:
+    """Check the record of generated public text, where one travelled with the plan."""
+    path = folder.artifacts / RECORD
+    if path.exists():
+        WarmStart.from_bytes(path.read_bytes()).require_plan(plan)
 
 
 def _recipe(folder: RegionFolder) -> Recipe:

@@ -182,7 +182,23 @@ class WarmUpTable:
         default=Decimal(10),
         bounds=_NOT_NEGATIVE,
     )
-    seed: int = key("Order of the public records.", default=0, bounds=_NOT_NEGATIVE)
+    seed: int = key(
+        "Order of the public records, and the words of generated ones.",
+        default=0,
+        bounds=_NOT_NEGATIVE,
+    )
+    generated: int = key(
+        "How many further public texts are generated for the teacher to answer, before filters: "
+        "words of its tokenizer beside words of public texts. For classification only; needs "
+        "`data.public.origin` and `reason`.",
+        default=0,
+        bounds=Bounds(least=0, most=1_000_000),
+    )
 
     def __post_init__(self) -> None:
         check_bounds(self)
+        if self.generated and not self.epochs:
+            raise ValueError(
+                f"generated: expected epochs >= 1 to learn from {self.generated} generated texts, "
+                "got 0: nothing would be learned from them; set epochs, or generated = 0"
+            )

@@ -37,7 +37,8 @@ class PlannedArtifacts:
         teacher: The teacher's files.
         student: The student's files, before the first round.
         layout: The trained tensors.
-        public_data_sha256: Hash of the public file, hex.
+        public_data_sha256: Hash of the public file, or of the record of a warm start on
+            generated text, which names that file; hex.
         code_sha256: Hash of the code that runs in a region, hex.
     """
 

@@ -95,6 +95,7 @@ class Study:
     def __post_init__(self) -> None:
         _check_data(self)
         _check_task(self)
+        _check_generated(self)
         _check_terms(self)
         _check_unit(self)
         _check_teacher(self)
@@ -190,6 +191,13 @@ def _check_data(study: Study) -> None:
             "their records would be releases that no budget pays for; name held-out records that "
             "are public"
         )
+    for name in ("private", "test"):
+        for key in ("origin", "reason"):
+            if getattr(getattr(study, name), key) is not None:
+                raise StudyError(
+                    f"[data.{name}] {key}: only [data.public] is declared public here, since "
+                    "texts are generated from it alone: remove this key"
+                )
     if study.private.region is None:
         raise StudyError(
             "[data.private] needs the key 'region': in a simulation, the column that says "
@@ -250,6 +258,23 @@ def _check_language_model(study: Study) -> None:
             "[objective] more: a language model's labels are the teacher's top tokens and one "
             "for the rest, and further terms need the whole distribution: use soft, hard, label"
         )
+
+
+def _check_generated(study: Study) -> None:
+    if not study.warm_up.generated:
+        return
+    if study.study.task is Task.LANGUAGE_MODEL:
+        raise StudyError(
+            "[warm_up] generated: mixtures of words suit short titles that a classifier sorts; a "
+            "language model would learn to write them: remove this key and add to data.public"
+        )
+    for key in ("origin", "reason"):
+        if not (getattr(study.public, key) or "").strip():
+            raise StudyError(
+                f"[data.public] needs the key '{key}' where warm_up.generated is set: what the "
+                "teacher says of generated texts leaves without noise, so say what the file is and "
+                "why everybody may see it, or set generated = 0"
+            )
 
 
 def _check_terms(study: Study) -> None:

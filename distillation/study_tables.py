@@ -73,6 +73,16 @@ class DataTable:
         "labelling; no region sees it.",
         default=None,
     )
+    origin: str | None = key(
+        "Public data only: what the file is, such as a title and a version; needed for "
+        "`warm_up.generated`.",
+        default=None,
+    )
+    reason: str | None = key(
+        "Public data only: why everybody may see it, such as a licence; needed for "
+        "`warm_up.generated`.",
+        default=None,
+    )
 
     def __post_init__(self) -> None:
         if PurePath(self.source).suffix.lower() not in DATA_SUFFIXES:

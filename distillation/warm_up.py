@@ -19,6 +19,8 @@ from distillation.teacher import Answers
 from distillation.tokens import Batch, Tokens, padded_batch
 
 _SOFT = Objective(soft=1.0)
+_SORTED = 16
+"""Batches whose records are sorted by length together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +76,7 @@ def warm_up(
     steps = max(1, settings.epochs * -(-len(tokens) // settings.batch_size))
     done = 0
     for _ in range(settings.epochs):
-        for rows in _shuffled(len(tokens), settings.batch_size, shuffle):
+        for rows in _shuffled(tokens, settings.batch_size, shuffle):
             batch = padded_batch(tokens, rows.tolist())
             optimizer.zero_grad()
             _loss(student, batch, answers, rows, settings.feature_weight).backward()
@@ -96,8 +98,19 @@ def _optimizer(student: MeanPoolClassifier, settings: WarmUp) -> torch.optim.Opt
     )
 
 
-def _shuffled(count: int, size: int, shuffle: torch.Generator) -> Iterator[Tensor]:
-    yield from torch.randperm(count, generator=shuffle).split(size)
+def _shuffled(tokens: Tokens, size: int, shuffle: torch.Generator) -> Iterator[Tensor]:
+    """Yield every record once, in batches of like length that come in any order.
+
+    A batch is padded to its longest record: of titles in any order, half would be padding. Lengths
+    are sorted within a few batches' worth of records drawn at random, so batches still differ from
+    epoch to epoch.
+    """
+    lengths = torch.tensor([len(ids) for ids in tokens.ids])
+    batches: list[Tensor] = []
+    for some in torch.randperm(len(tokens), generator=shuffle).split(_SORTED * size):
+        batches += some[lengths[some].argsort(stable=True)].split(size)
+    for place in torch.randperm(len(batches), generator=shuffle).tolist():
+        yield batches[place]
 
 
 def _loss(

@@ -251,7 +251,7 @@ class Artifacts:
         layout: Names, shapes and types of the trained tensors.
         student: The student before the first round.
         recipe: Objective and local training.
-        public_data: The declared public data.
+        public_data: The declared public data; with generated text, the record that names both.
         teacher: The teacher's weights.
         tokenizer: Its tokenizer.
         code: The code bundle.

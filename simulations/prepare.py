@@ -13,6 +13,8 @@ from pathlib import Path
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from client.folder import write_durably
+from distillation.data.prompts import Answered
+from distillation.data.warm_start import WarmStart
 from distillation.kinds import Task
 from distillation.kit import Kit, Measured, kit_of
 from distillation.layout import Vector
@@ -42,6 +44,7 @@ from privacy.guarantee import Unit
 from privacy.lineage import admit
 from privacy.plan import Plan
 from simulations.errors import StudyDataError
+from simulations.generated_text import learn_generated, read_record, write_record
 from simulations.progress import Advance, Progress
 from simulations.run_folder import Journal, RunFolder
 from simulations.test_data import require_public_test, slice_columns
@@ -181,6 +184,7 @@ class Prepared:
         part: Its trained part; regions have copies of their own.
         start: The trained tensors before the first round, (d,).
         test: The public test set on that part.
+        warm_start: What was generated for the warm-up and what became of it, if anything was.
     """
 
     plan: Plan
@@ -189,6 +193,7 @@ class Prepared:
     part: TrainedPart
     start: Vector
     test: Measured
+    warm_start: WarmStart | None = None
 
 
 def prepare(
@@ -218,30 +223,37 @@ def prepare(
             bench = bench.prepared(data.public, run, done)
     if not run.plan.exists():
         with journal.stage("public warm-up"), show.stage("Public warm-up of the student") as done:
-            student = warmed_up(study, bench, data.public, done)
-        _write_artifacts(study, data, bench, student, run)
+            student, answered = warmed_up(study, bench, data.public, done)
+        _write_artifacts(study, bench, student, answered, run)
     plan = Plan.from_bytes(run.plan.read_bytes())
+    record = read_record(study, run.artifacts, plan)
     loaded = kit.load_student(run.artifacts / "student")
     part = kit.part(loaded, bench.recipe)
     start = part.vector()
     with journal.stage("test set"), show.stage("Teacher and student on the test set") as done:
         test = held_out_set(bench, part, data.test, done)
-    return Prepared(plan, bench, loaded, part, start, test)
+    return Prepared(plan, bench, loaded, part, start, test, record)
 
 
-def warmed_up(study: Study, bench: Bench, public: Records, done: Advance) -> PreTrainedModel:
-    """Return the student after its public warm-up."""
+def warmed_up(
+    study: Study, bench: Bench, public: Records, done: Advance
+) -> tuple[PreTrainedModel, Answered | None]:
+    """Return the student after its public warm-up, and the texts where some were generated."""
     student = bench.kit.cut_student(bench.teacher, study.student)
+    settings = _settings(study)
+    if study.warm_up.generated:
+        tokenizer = bench.tokenizer
+        return student, learn_generated(study, student, bench.teacher, tokenizer, settings, done)
     bench.kit.warm_up(
         student,
         bench.teacher,
         bench.tokens(public),
-        _settings(study),
+        settings,
         recipe=bench.recipe,
         seed=study.warm_up.seed,
         done=done,
     )
-    return student
+    return student, None
 
 
 def _settings(study: Study) -> WarmUp:
@@ -262,7 +274,7 @@ def held_out_set(bench: Bench, part: TrainedPart, records: Records, done: Advanc
 
 
 def _write_artifacts(
-    study: Study, data: StudyData, bench: Bench, student: PreTrainedModel, run: RunFolder
+    study: Study, bench: Bench, student: PreTrainedModel, answered: Answered | None, run: RunFolder
 ) -> None:
     folder = run.artifacts / "student"
     bench.kit.save_student(student, bench.tokenizer, folder)
@@ -270,13 +282,19 @@ def _write_artifacts(
     if not teacher.exists():
         teacher.symlink_to(bench.teacher_files.folder, target_is_directory=True)
     (run.artifacts / "recipe.json").write_bytes(recipe_of(study).to_bytes())
+    files, learned_from = locate(str(folder)), hash_files([study.base / study.public.source])
+    if answered is not None:  # the record names the file, and what was made out of it
+        answering = bench.teacher_files
+        learned_from = write_record(
+            study, answered, run.artifacts, teacher=answering, student=files
+        ).hash
     plan = make_plan(
         study,
         PlannedArtifacts(
             teacher=bench.teacher_files,
-            student=locate(str(folder)),
+            student=files,
             layout=bench.kit.part(student, bench.recipe).layout,
-            public_data_sha256=hash_files([study.base / study.public.source]),
+            public_data_sha256=learned_from,
             code_sha256=region_code_sha256(),
         ),
     )

@@ -82,7 +82,7 @@ def make_report(
         created_at=datetime.fromtimestamp(clock(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         mode=Mode.SIMULATION,
         plan=plan.hash,
-        data=_data(study, data),
+        data=_data(study, data, prepared),
         teacher=Teacher(_teacher_name(study), plan.teacher),
         student=_student(study, prepared),
         sums=Sums(plan.sum.min_survivors, plan.sum.assumed_colluders, plan.sum.any_survivors),
@@ -92,7 +92,7 @@ def make_report(
         stages=tuple(Stage(name, figure(took, places=1)) for name, took in seconds.items()),
         versions=_versions(),
         assumptions=ALWAYS_ASSUMED,
-        not_covered=ALWAYS_NOT_COVERED,
+        not_covered=(*ALWAYS_NOT_COVERED, *_warm_start_not_covered(prepared)),
         marks=(*missed, *_marks(plan)),
         assessment=assessment,
     )
@@ -119,6 +119,9 @@ def further_figures(
         "clipping_because": ", ".join(choice.because),
         "student_teacher_kl": round(prepared.test.divergence(released), 4),
     }
+    if prepared.warm_start is not None:
+        found["generated_texts"] = prepared.warm_start.kept
+        found["warm_start_sha256"] = prepared.warm_start.hash
     if prepared.bench.study.study.task is not Task.LANGUAGE_MODEL:
         return found
     found["student_perplexity"] = round(qualities[-1].perplexity, 4)
@@ -129,16 +132,21 @@ def further_figures(
     return found
 
 
-def _data(study: Study, data: StudyData) -> Data:
+def _data(study: Study, data: StudyData, prepared: Prepared) -> Data:
     labelled = sum(label is not None for label in data.private.labels)
     described = study.study.description.strip()
     return Data(
         description=described or f"Records of {study.private.source}, one text each.",
-        notes=(),
+        notes=() if prepared.warm_start is None else (prepared.warm_start.said,),
         public_records=len(data.public),
         test_records=len(data.test),
         labelled_share=Fraction(labelled, len(data.private)),
     )
+
+
+def _warm_start_not_covered(prepared: Prepared) -> tuple[str, ...]:
+    record = prepared.warm_start
+    return (record.not_covered,) if record is not None and record.not_covered else ()
 
 
 def _teacher_name(study: Study) -> str:

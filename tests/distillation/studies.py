@@ -122,7 +122,9 @@ def studies(draw: st.DrawFn, base: Path) -> Study:
                 description=_text,
             )
         ),
-        public=DataTable(source="a/public.csv", text=columns[0]),
+        public=DataTable(
+            source="a/public.csv", text=columns[0], origin="made up", reason="in the source code"
+        ),
         private=DataTable(
             source="private.jsonl",
             text=columns[0],
@@ -206,7 +208,8 @@ def studies(draw: st.DrawFn, base: Path) -> Study:
         warm_up=draw(
             st.builds(
                 WarmUpTable,
-                epochs=st.integers(0, 9),
+                epochs=st.integers(1, 9),
+                generated=st.integers(0, 9),
                 batch_size=_count,
                 learning_rate=_positive,
                 head_learning_rate=_positive,

@@ -48,6 +48,7 @@ def test_a_language_study_of_chats_says_so(file: Path) -> None:
         ("top_k = 8", "top_k = 0", "top_k: expected a number >= 1"),
         ('"adam"', '"adagrad"', "expected one of sgd, adam"),
         ("average = 2", "average = 0", "average: expected a number >= 1"),
+        ("[warm_up]", "[warm_up]\ngenerated = 5", "[warm_up] generated: mixtures of words"),
     ],
 )
 def test_what_is_wrong_with_a_language_study_is_said(

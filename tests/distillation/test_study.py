@@ -232,6 +232,25 @@ _BAD = {
     "term without a weight": (
         "soft = 1.0", 'more = [{term = "brier", weight = 0}]', ["weight", "> 0"],
     ),
+    # generated public text
+    "generated without origin": (
+        "[study]", "warm_up.generated = 9\n[study]", ["[data.public]", "'origin'", "generated = 0"],
+    ),
+    "generated without reason": (
+        'source = "public.csv"', 'source = "public.csv"\norigin = "x"\n[warm_up]\ngenerated = 9',
+        ["[data.public]", "'reason'", "everybody may see it"],
+    ),
+    "generated and not learned": (
+        "[study]", "warm_up.epochs = 0\nwarm_up.generated = 9\n[study]",
+        ["[warm_up]", "epochs >= 1"],
+    ),
+    "private declared public": (
+        'source = "records.csv"', 'source = "records.csv"\nreason = "x"',
+        ["[data.private] reason", "only [data.public]"],
+    ),
+    "test declared public": (
+        'source = "test.csv"', 'source = "test.csv"\norigin = "x"', ["[data.test] origin"],
+    ),
     # privacy
     "zero epsilon": ("epsilon = 2.0", "epsilon = 0.0", ["[privacy] epsilon", "> 0", "got 0"]),
     "negative epsilon": ("epsilon = 2.0", "epsilon = -1", ["> 0", "got -1"]),

@@ -1,7 +1,9 @@
 """A study small enough to run whole in a second or two: real files, a real tokenizer, tiny BERT."""
 
 import csv
+import itertools
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from tests.distillation import tiny
 REGIONS = ("a", "b", "c", "d", "e")
 SIZE = 12
 _WORDS = [f"w{number}" for number in range(tiny.VOCABULARY - 3)]
+SPOKEN = ["".join(word) for word in itertools.product("bdkg", "aou", "mnltr")][: len(_WORDS)]
+"""Words of letters, as many: a generator of text takes no others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +49,18 @@ class TinyStudy:
         _write(self.folder / "records.csv", rows)
 
 
-def make(folder: Path, *, rounds: int = 3) -> TinyStudy:
-    """Write teacher, data and study into ``folder``."""
+def make(folder: Path, *, rounds: int = 3, words: Sequence[str] = _WORDS) -> TinyStudy:
+    """Write teacher, data and study into ``folder``; the teacher knows ``words``."""
     folder.mkdir(parents=True, exist_ok=True)
-    _write_teacher(folder / "teacher")
+    _write_teacher(folder / "teacher", words)
     chance = random.Random(0)
     private = [
-        [_text(chance), chance.choice(["", "", *tiny.CLASSES]), chance.choice(tiny.CLASSES), region]
+        [
+            _text(chance, words),
+            chance.choice(["", "", *tiny.CLASSES]),
+            chance.choice(tiny.CLASSES),
+            region,
+        ]
         for region in REGIONS
         for _ in range(SIZE)
     ]
@@ -59,15 +68,15 @@ def make(folder: Path, *, rounds: int = 3) -> TinyStudy:
         private[labelled * SIZE][1] = tiny.CLASSES[labelled % 3]
         private[labelled * SIZE][3] = region
     _write(folder / "records.csv", [["text", "kind", "all", "region"], *private])
-    _write(folder / "public.csv", [["text"], *([_text(chance)] for _ in range(10))])
-    test = ([_text(chance), chance.choice(tiny.CLASSES)] for _ in range(15))
+    _write(folder / "public.csv", [["text"], *([_text(chance, words)] for _ in range(10))])
+    test = ([_text(chance, words), chance.choice(tiny.CLASSES)] for _ in range(15))
     _write(folder / "test.csv", [["text", "kind"], *test])
     (folder / "study.toml").write_text(_study(rounds))
     return TinyStudy(folder)
 
 
-def _text(chance: random.Random) -> str:
-    return " ".join(chance.choices(_WORDS, k=chance.randint(2, 6)))
+def _text(chance: random.Random, words: Sequence[str]) -> str:
+    return " ".join(chance.choices(words, k=chance.randint(2, 6)))
 
 
 def _write(path: Path, rows: list[list[str]]) -> None:
@@ -75,9 +84,9 @@ def _write(path: Path, rows: list[list[str]]) -> None:
         csv.writer(file).writerows(rows)
 
 
-def _write_teacher(folder: Path) -> None:
+def _write_teacher(folder: Path, known: Sequence[str]) -> None:
     tiny.teacher_model().save_pretrained(folder)
-    vocabulary = {word: number for number, word in enumerate(["[PAD]", "[UNK]", "[CLS]", *_WORDS])}
+    vocabulary = {word: number for number, word in enumerate(["[PAD]", "[UNK]", "[CLS]", *known])}
     words = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
     words.pre_tokenizer = Whitespace()
     PreTrainedTokenizerFast(
