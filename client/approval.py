@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from client.conformance import require_conformance
 from client.errors import ApprovalRefusedError, NotApprovedError, RegionFolderError
 from client.folder import RegionFolder, write_durably
+from client.incidents import require_usable
 from client.materials import Materials, load_materials
 from client.policy import Policy
 from distillation.model_files import ModelFiles
@@ -49,11 +50,13 @@ def approve(
         ApprovalRefusedError: If the policy or an artifact refuses.
         LineageRefusedError: If the teacher may not label these records.
         BudgetExceededError: If the account cannot pay.
+        AccountFrozenError: If an incident stopped it.
         RecordsError: If the records are not usable under this plan.
         ConformanceError: If the trainer does not protect records as the plan promises.
     """
     policy = Policy.load(folder.policy)
     plan = Plan.from_bytes(plan_bytes)
+    require_usable(folder, ledger.state, policy.lineage)
     check_policy(policy, plan, paid=ledger.state.paid_by(policy.lineage))
     pinned_registry(folder, policy)
     materials = load_materials(folder, policy, plan, load_teacher=load_teacher)

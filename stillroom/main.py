@@ -9,6 +9,7 @@ import typer
 
 from stillroom.exits import Exit, one_sentence
 from stillroom.region_commands import region
+from stillroom.region_incident_commands import add_incident_commands
 
 app = typer.Typer(
     help="Distil a large teacher into a small student across regions that may not share data.",
@@ -17,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(region, name="region")
+add_incident_commands(region)
 
 Out = Annotated[Path, typer.Option(help="Folder for everything that the run leaves.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")]
