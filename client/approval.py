@@ -6,6 +6,7 @@ charge an account, and nothing trains without it.
 
 from collections.abc import Callable, Collection
 
+from client.canaries import check_audit_policy, flip_coins, require_auditable
 from client.conformance import require_conformance
 from client.errors import ApprovalRefusedError, NotApprovedError, RegionFolderError
 from client.folder import RegionFolder, write_durably
@@ -60,12 +61,14 @@ def approve(
     check_policy(policy, plan, paid=ledger.state.paid_by(policy.lineage))
     pinned_registry(folder, policy)
     materials = load_materials(folder, policy, plan, load_teacher=load_teacher)
+    require_auditable(materials, plan, policy.region)
     require_conformance(materials, plan, policy.region, ledger)
     for lineage in policy.lineages_merged:
         if ledger.state.payer(lineage) != ledger.state.payer(policy.lineage):
             ledger.merge_accounts(policy.lineage, lineage, approved_by)
     if plan.hash not in ledger.state.plans:  # else it was charged, and this process died here
         ledger.admit_plan(plan, policy.region, approved_by, lineage=policy.lineage)
+    flip_coins(folder, plan, ledger)
     approved_by = ledger.state.plans[plan.hash].approval.approved_by  # whoever was charged for it
     write_durably(folder.plan, plan_bytes)
     signature = folder.identity().sign(
@@ -152,6 +155,7 @@ def check_policy(policy: Policy, plan: Plan, *, paid: Collection[str]) -> None:
             f"plan.components: this release's client runs {TRAIN} only, and the plan would charge "
             f"for {', '.join(more)} too: leave them out"
         )
+    check_audit_policy(policy, plan)
     admit(
         plan.teacher,
         plans_on_record=paid,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from client.canaries import keep_weights
 from client.errors import RegionFolderError
 from client.folder import RegionFolder, write_durably
 from client.halt import require_running
@@ -46,7 +47,7 @@ class LocalTraining:
         plan: The approved plan.
         ledger: The region's ledger.
         materials: Recipe and trained part.
-        bench: The region's labelled records.
+        bench: The region's labelled records, and the canaries that train with them.
         on_step: Told what is about to happen; tests kill the process there.
     """
 
@@ -84,6 +85,7 @@ class LocalTraining:
         self.on_step("reserve")
         draw = self.ledger.reserve(self.plan.hash, round_, TRAIN, steps)
         require_running(self.folder)  # else a stop between the two would not stop this round
+        keep_weights(self.folder, self.plan, round_, draw, weights)
         self.on_step("train")
         delta = self.bench.private_update(
             self.materials.part,

@@ -27,6 +27,7 @@ from simulations.language_card import language_card
 from simulations.lies import Lies
 from simulations.model_card import model_card
 from simulations.prepare import Bench, Prepared, StudyData, prepare
+from simulations.production_audits import audit_regions
 from simulations.progress import Progress, Quiet
 from simulations.regions import approve_everywhere, make_parties
 from simulations.reporting import further_figures, make_report
@@ -108,9 +109,12 @@ def simulate(study_file: Path, out: Path, options: Options) -> Result:
         show=show,
     ) as federation:
         qualities = _rounds(federation, prepared, journal, show)
+    stopped = audit_regions(
+        run, prepared.plan, materials, federation.benches, options.clock, journal, show
+    )
     with journal.stage("comparisons"), show.stage("The researcher's comparisons") as done:
         compared = compare(study, data, prepared, federation.benches, qualities[-1], done)
-    missed = missed_gates(study.evaluation.gates, qualities[-1])
+    missed = (*stopped, *missed_gates(study.evaluation.gates, qualities[-1]))
     report = make_report(
         study,
         data,

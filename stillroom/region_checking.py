@@ -11,6 +11,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from client.approval import check_policy, pinned_registry
+from client.canaries import require_auditable
 from client.conformance import passed_before
 from client.errors import ApprovalRefusedError, ClientError, HaltedError, RegionFolderError
 from client.folder import RegionFolder
@@ -126,6 +127,7 @@ def _check_plan(
     with checked.checking("artifacts and records"):
         require_artifacts(folder, plan_file)
         materials = load_materials(folder, policy, plan)
+        require_auditable(materials, plan, policy.region)
         checked.holds(
             "artifacts and records",
             "the artifacts have the plan's hashes, and the records fit teacher and public size",

@@ -1,4 +1,4 @@
-"""``stillroom region freeze`` and ``lift``, parsed and printed."""
+"""``stillroom region audit``, ``freeze`` and ``lift``, parsed and printed."""
 
 import json
 from pathlib import Path
@@ -9,6 +9,7 @@ import typer
 from stillroom.exits import Exit, one_sentence
 from stillroom.region_commands import Folder, Json, Yes
 
+_AUDIT = 'Example: stillroom region audit region --who "A. Name" --out evidence'
 _FREEZE = (
     'Example: stillroom region freeze region --by "A. Name" --reason "the audit of 3 May" '
     "--audit runs/first/evidence/audit-01.json"
@@ -20,9 +21,35 @@ _LIFT = (
 
 
 def add_incident_commands(region: typer.Typer) -> None:
-    """Add both commands to the steward's."""
+    """Add the commands to the steward's."""
+    region.command(epilog=_AUDIT)(audit)
     region.command(epilog=_FREEZE)(freeze)
     region.command(epilog=_LIFT)(lift)
+
+
+def audit(
+    folder: Folder,
+    who: Annotated[str, typer.Option(help="Who runs it; the result says so.")],
+    out: Annotated[
+        Path | None, typer.Option(help="A folder for the results; a run's pack takes its own.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Attack the region's own finished training by its secret coins, as the plan declares."""
+    with one_sentence():
+        from stillroom.region_auditing import audit as audit_own
+        from stillroom.region_opening import region_folder
+
+        done = audit_own(region_folder(folder), who=who, out=out)
+        if as_json:
+            found = [result.to_json() for result in done.results]
+            typer.echo(json.dumps({"results": found}, indent=2, ensure_ascii=False))
+        else:
+            for result in done.results:
+                typer.echo(f"{result.method}: {result.sentence}")
+            if done.exit_code is not Exit.DONE:
+                typer.echo("a bound is above the claim: the account is frozen (region budget)")
+        raise typer.Exit(done.exit_code)
 
 
 def freeze(
