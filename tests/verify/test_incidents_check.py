@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from privacy.guarantee import Bound
-from privacy.ledger_entries import Freeze, Lift
+from privacy.ledger_entries import Freeze, Lift, Note
 from privacy.pack import write_pack
 from protocol.identity import Identity
 from tests.verify.made_region import LINEAGE, MadeRegion
@@ -42,6 +42,22 @@ def test_a_frozen_account_is_told(tmp_path: Path) -> None:
 
     assert f"north: the account {LINEAGE} is frozen: an audit" in found.notes
     assert found.outcome is Outcome.HOLDS
+
+
+@pytest.mark.parametrize(("bound", "outcome"), [("2.5", Outcome.HOLDS), ("3.5", Outcome.VIOLATED)])
+def test_a_regions_own_audit_is_held_against_its_claim(
+    tmp_path: Path, bound: str, outcome: Outcome
+) -> None:
+    """In the ledger alone: no other file of the pack says so."""
+    run = made_run(tmp_path / "run", rounds=1)
+    audit = Note(
+        "audit", {"plan": run.plan.hash, "results": [{"lower_bound": bound, "claim": "3"}]}
+    )
+    run.region("north").add(audit)
+    found = _checked(run, tmp_path)
+
+    assert found.outcome is outcome
+    assert {one.check for one in found.findings} == ({Check.TESTS} if bound == "3.5" else set())
 
 
 @pytest.mark.parametrize("forged", [False, True])
