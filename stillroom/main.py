@@ -156,6 +156,49 @@ def audit(
         )
 
 
+@app.command(
+    epilog="Example: stillroom attack runs/demo/student --on members.csv --against others.csv "
+    "--text title --label chapter --reference runs/demo/artifacts/student"
+)
+def attack(
+    student: Annotated[Path, typer.Argument(help="Folder of a released student.")],
+    on: Annotated[Path, typer.Option("--on", help="Records that it was trained on.")],
+    against: Annotated[Path, typer.Option(help="Records like them that it was not.")],
+    reference: Annotated[
+        Path | None, typer.Option(help="Folder of a model that saw neither of them.")
+    ] = None,
+    text: Annotated[str, typer.Option(help="Column of the texts.")] = "text",
+    label: Annotated[
+        str | None, typer.Option(help="Column of the labels; classifiers only.")
+    ] = None,
+    ending: Annotated[
+        int, typer.Option(min=1, help="Tokens of a text that a language model is asked for.")
+    ] = 8,
+    epsilon: Annotated[
+        float | None, typer.Option(min=0, max=700, help="The claim, to show what it allows.")
+    ] = None,
+    delta: Annotated[float, typer.Option(min=0, max=1, help="And its δ.")] = 0.0,
+    as_json: Json = False,
+) -> None:
+    """Tell members from others by a student's answers alone; say what the test could have seen."""
+    with one_sentence():
+        from distillation.records import Columns
+        from stillroom.attacking import run_attack
+
+        raise typer.Exit(
+            run_attack(
+                student,
+                on=on,
+                against=against,
+                reference=reference,
+                columns=Columns(text=text, label=label),
+                ending=ending,
+                claim=None if epsilon is None else (epsilon, delta),
+                as_json=as_json,
+            )
+        )
+
+
 @app.command(epilog="Example: stillroom report runs/demo --out pack.zip")
 def report(
     folder: Annotated[Path, typer.Argument(help="A run's folder.")],
