@@ -77,7 +77,8 @@ def _tell(found: Attacked, claim: tuple[float, float] | None) -> None:
         )
         _say(
             f"mean exposure {found.extracted.exposure_bits:.2f} bits of at most "
-            f"{found.extracted.most_bits:.2f}; about 1.4 where nothing was learned"
+            f"{found.extracted.most_bits:.2f}; {found.extracted.chance_bits:.2f} where nothing was "
+            "learned"
         )
     _say(_MUST_BE_ALIKE)
 
@@ -115,6 +116,7 @@ def _to_json(found: Attacked, claim: tuple[float, float] | None) -> dict[str, ob
             "verdict": given.separation.verdict.value,
             "sentence": given.separation.sentence,
             "exposure_bits": given.exposure_bits,
+            "chance_bits": given.chance_bits,
             "most_bits": given.most_bits,
         }
     return shown

@@ -29,7 +29,7 @@ from distillation.model_files import locate
 from distillation.records import Records
 from distillation.teacher import load_tokenizer
 
-_RANKED = 32
+_RANKED = 16
 """Planted endings whose exposure is looked at, and the controls beside each: n² questions."""
 
 
@@ -40,12 +40,14 @@ class Extracted:
     Attributes:
         separation: Endings that it goes on with word for word: of members, and of others.
         exposure_bits: Mean exposure of the members' endings among others'.
+        chance_bits: The mean exposure where nothing was learned.
         most_bits: The most that so many others could show.
         ending: Tokens in an ending.
     """
 
     separation: Separation
     exposure_bits: float
+    chance_bits: float
     most_bits: float
     ending: int
 
@@ -172,6 +174,7 @@ def _extract(student: Path, members: Records, others: Records, ending: int) -> E
     return Extracted(
         separation(hits[True], len(cut[True]), hits[False], len(cut[False])),
         float(np.mean(bits)),
+        float(np.log2(len(controls) + 1) - np.log2(np.arange(1, len(controls) + 2)).mean()),
         float(np.log2(len(controls) + 1)),
         ending,
     )
