@@ -6,9 +6,11 @@ charge an account, and nothing trains without it.
 
 from collections.abc import Callable, Collection
 
+from client.canaries import check_audit_policy, flip_coins, require_auditable
 from client.conformance import require_conformance
 from client.errors import ApprovalRefusedError, NotApprovedError, RegionFolderError
 from client.folder import RegionFolder, write_durably
+from client.incidents import require_usable
 from client.materials import Materials, load_materials
 from client.policy import Policy
 from distillation.model_files import ModelFiles
@@ -49,20 +51,24 @@ def approve(
         ApprovalRefusedError: If the policy or an artifact refuses.
         LineageRefusedError: If the teacher may not label these records.
         BudgetExceededError: If the account cannot pay.
+        AccountFrozenError: If an incident stopped it.
         RecordsError: If the records are not usable under this plan.
         ConformanceError: If the trainer does not protect records as the plan promises.
     """
     policy = Policy.load(folder.policy)
     plan = Plan.from_bytes(plan_bytes)
+    require_usable(folder, ledger.state, policy.lineage)
     check_policy(policy, plan, paid=ledger.state.paid_by(policy.lineage))
     pinned_registry(folder, policy)
     materials = load_materials(folder, policy, plan, load_teacher=load_teacher)
+    require_auditable(materials, plan, policy.region)
     require_conformance(materials, plan, policy.region, ledger)
     for lineage in policy.lineages_merged:
         if ledger.state.payer(lineage) != ledger.state.payer(policy.lineage):
             ledger.merge_accounts(policy.lineage, lineage, approved_by)
     if plan.hash not in ledger.state.plans:  # else it was charged, and this process died here
         ledger.admit_plan(plan, policy.region, approved_by, lineage=policy.lineage)
+    flip_coins(folder, plan, ledger)
     approved_by = ledger.state.plans[plan.hash].approval.approved_by  # whoever was charged for it
     write_durably(folder.plan, plan_bytes)
     signature = folder.identity().sign(
@@ -149,6 +155,7 @@ def check_policy(policy: Policy, plan: Plan, *, paid: Collection[str]) -> None:
             f"plan.components: this release's client runs {TRAIN} only, and the plan would charge "
             f"for {', '.join(more)} too: leave them out"
         )
+    check_audit_policy(policy, plan)
     admit(
         plan.teacher,
         plans_on_record=paid,

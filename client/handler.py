@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from client.folder import RegionFolder
 from client.halt import require_running
+from client.incidents import require_usable_plan
 from client.ledger_history import LedgerHistory
 from client.model_chain import ModelChain, load_chain, save_chain
 from client.round_terms import RoundTerms
@@ -190,6 +191,7 @@ class RegionHandler:
             checkpoint=self._history.checkpoint(),
             in_place=True,  # a further attempt reads the delta from disk again
         )
+        require_usable_plan(self._folder, self._training.ledger.state, self._plan.hash)
         digest = hashlib.sha256()
         for chunk in chunks:
             digest.update(chunk)

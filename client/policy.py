@@ -35,6 +35,7 @@ _KEYS = {
         "max_weight",
         "assumed_colluders",
         "any_survivors",
+        "max_canaries",
     },
     "retention": {"label_days"},
 }
@@ -46,6 +47,7 @@ _OPTIONAL = {
     ("federation", "min_survivors"),
     ("federation", "assumed_colluders"),
     ("federation", "any_survivors"),
+    ("federation", "max_canaries"),
 }
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -74,6 +76,7 @@ class Policy:
         assumed_colluders: How many regions may work with the coordinator, at least.
         any_survivors: Whether a plan may allow sums that together would isolate a few regions.
         label_days: How long a soft label is kept.
+        max_canaries: Most made-up records that a plan may add to the training, to audit it.
     """
 
     region: str
@@ -94,6 +97,7 @@ class Policy:
     assumed_colluders: int = 0
     any_survivors: bool = False
     label_days: int
+    max_canaries: int = 0
 
     def __post_init__(self) -> None:
         if self.min_cohort < LEAST_COHORT:
@@ -111,6 +115,10 @@ class Policy:
         if self.assumed_colluders < 0:
             raise PolicyError(
                 f"federation.assumed_colluders: expected at least 0, got {self.assumed_colluders}"
+            )
+        if self.max_canaries < 0:
+            raise PolicyError(
+                f"federation.max_canaries: expected at least 0, got {self.max_canaries}"
             )
         if self.label_days < 1:
             raise PolicyError(f"retention.label_days: expected at least 1, got {self.label_days}")
@@ -147,6 +155,7 @@ class Policy:
                 "max_weight": str(self.max_weight),
                 "assumed_colluders": self.assumed_colluders,
                 "any_survivors": self.any_survivors,
+                "max_canaries": self.max_canaries,
             },
             "retention": {"label_days": self.label_days},
         }
@@ -197,6 +206,7 @@ class Policy:
             max_weight=Fraction(str(federation["max_weight"])),
             assumed_colluders=int(str(federation.get("assumed_colluders", 0))),
             any_survivors=_flag(federation.get("any_survivors", False)),
+            max_canaries=int(str(federation.get("max_canaries", 0))),
             label_days=int(str(tables["retention"]["label_days"])),
         )
 

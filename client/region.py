@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from client.approval import approved_plan, pinned_registry
+from client.canaries import with_canaries
 from client.checkpoints import SeenCheckpoints
 from client.conformance import require_conformance
 from client.folder import RegionFolder
@@ -30,7 +31,8 @@ class Region:
     Attributes:
         handler: Answers the coordinator.
         ledger: Close it when the region stops.
-        bench: The region's labelled records; for a simulation's comparisons only.
+        bench: The region's labelled records, without canaries; for an audit and a simulation's
+            comparisons only.
     """
 
     handler: RegionHandler
@@ -71,9 +73,10 @@ def open_region(
         plan = approved_plan(folder, ledger)
         ready = materials or load_materials(folder, policy, plan)
         require_conformance(ready, plan, policy.region, ledger)
-        bench = _labelled(folder, policy, ready, clock)
+        bench = labelled_records(folder, policy, ready, clock)
+        trained = with_canaries(folder, plan, ledger, ready, bench)
         undo.pop_all()
-    training = LocalTraining(folder, policy.region, plan, ledger, ready, bench, on_step)
+    training = LocalTraining(folder, policy.region, plan, ledger, ready, trained, on_step)
     handler = RegionHandler(
         folder=folder,
         training=training,
@@ -90,9 +93,14 @@ def open_region(
     return Region(handler, ledger, bench)
 
 
-def _labelled(
+def labelled_records(
     folder: RegionFolder, policy: Policy, materials: Materials, clock: Callable[[], int]
 ) -> Workbench:
+    """Return the region's records with the teacher's labels, which are kept for as long as allowed.
+
+    Raises:
+        LabelCacheError: If a cached label does not open.
+    """
     retention_s = policy.label_days * _DAY_S
     with LabelCache(
         folder.labels, secret=folder.labels_key(), clock=clock, retention_s=retention_s

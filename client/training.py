@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from client.canaries import keep_weights
 from client.errors import RegionFolderError
 from client.folder import RegionFolder, write_durably
 from client.halt import require_running
+from client.incidents import require_usable_plan
 from client.materials import Materials
 from distillation.dp.optimizer import StepTerms
 from distillation.layout import Vector
@@ -45,7 +47,7 @@ class LocalTraining:
         plan: The approved plan.
         ledger: The region's ledger.
         materials: Recipe and trained part.
-        bench: The region's labelled records.
+        bench: The region's labelled records, and the canaries that train with them.
         on_step: Told what is about to happen; tests kill the process there.
     """
 
@@ -62,6 +64,7 @@ class LocalTraining:
 
         Raises:
             HaltedError: If the steward stopped the region; nothing was trained.
+            AccountFrozenError: If an incident stopped the account; nothing was trained.
             BudgetExceededError: If the plan has no steps left; nothing was trained.
             LedgerError: If the ledger cannot be written; nothing was released.
             RegionFolderError: If the stored delta is gone or was changed.
@@ -78,9 +81,11 @@ class LocalTraining:
     def _draw(self, round_: int, weights: Vector) -> None:
         steps = self.plan.local_steps
         require_running(self.folder)
+        require_usable_plan(self.folder, self.ledger.state, self.plan.hash)
         self.on_step("reserve")
         draw = self.ledger.reserve(self.plan.hash, round_, TRAIN, steps)
         require_running(self.folder)  # else a stop between the two would not stop this round
+        keep_weights(self.folder, self.plan, round_, draw, weights)
         self.on_step("train")
         delta = self.bench.private_update(
             self.materials.part,

@@ -23,7 +23,15 @@ from distillation.study import Study, term_of
 from privacy.guarantee import Neighbours, Unit
 from privacy.lineage import Declaration
 from privacy.noise import noise_scale
-from privacy.plan import TRAIN, Artifacts, OptimizerName, OptimizerTerms, Plan, SumTerms
+from privacy.plan import (
+    TRAIN,
+    Artifacts,
+    OptimizerName,
+    OptimizerTerms,
+    Plan,
+    PlannedAudit,
+    SumTerms,
+)
 
 _NOISE_WIDTHS = 8
 """Standard deviations of the noise that the encoded range covers on each side."""
@@ -119,7 +127,9 @@ def make_plan(study: Study, artifacts: PlannedArtifacts) -> Plan:
         ),
         teacher=declaration_of(study),
     )
-    return _with_range(terms, study)
+    canaries = study.privacy.audit_canaries
+    declared = PlannedAudit(canaries) if canaries else None
+    return replace(_with_range(terms, study), audit=declared)
 
 
 def _optimizer_terms(study: Study) -> OptimizerTerms:

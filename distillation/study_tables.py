@@ -121,6 +121,13 @@ class PrivacyTable:
         default=Decimal(1),
         bounds=_POSITIVE,
     )
+    audit_canaries: int = key(
+        "Made-up records that every region adds to its training by secret coins, to audit its own "
+        "releases after the last round; they cost no ε. 0: none; else at least 20 and at most half "
+        "of every public size, and only where the student's `head` is trained.",
+        default=0,
+        bounds=_AT_LEAST_ZERO,
+    )
 
     def __post_init__(self) -> None:
         check_bounds(self)

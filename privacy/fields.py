@@ -116,6 +116,10 @@ class Fields:
         """Take an object, to be taken apart in turn."""
         return Fields(self._take(key), where=f"{self._where}.{key}")
 
+    def optional_object(self, key: str) -> Fields | None:
+        """Take an object that may be left out; there is no null."""
+        return self.object(key) if key in self._left else None
+
     def objects(self, key: str) -> tuple[Fields, ...]:
         """Take an array of objects."""
         value = self._take(key)

@@ -33,6 +33,7 @@ write lock, before it decides.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -184,16 +185,36 @@ class Ledger(RoundEntries):
             lambda state: Freeze(account_name(state, lineage), reason, evidence, frozen_by)
         )
 
-    def lift(self, lineage: str, charges: Sequence[Bound], reason: str, *, lifted_by: str) -> None:
+    def lift(
+        self,
+        lineage: str,
+        charges: Sequence[Bound],
+        reason: str,
+        *,
+        lifted_by: str,
+        sign: Callable[[bytes, bytes], bytes],
+    ) -> None:
         """Use a frozen account again, and charge it what the finding shows, at least.
+
+        Args:
+            lineage: Whose account.
+            charges: One for each of its limits.
+            reason: What the cause was, and why it cannot come again.
+            lifted_by: Who answers for that.
+            sign: Returns the region's signature, 64 bytes, of what is said and of the hash of the
+                entry before, 32 bytes.
 
         Raises:
             BudgetExceededError: If it cannot pay that: then it stays frozen.
             LedgerError: If it is not frozen, or reason, name or a limit's charge is missing.
         """
-        self._append(
-            lambda state: Lift(account_name(state, lineage), tuple(charges), reason, lifted_by)
-        )
+
+        def signed(state: LedgerState) -> Lift:
+            name = account_name(state, lineage)
+            lift = Lift(name, tuple(charges), reason, lifted_by, signature="")
+            return replace(lift, signature=sign(lift.said, bytes.fromhex(state.head)).hex())
+
+        self._append(signed)
 
     def record_data_version(self, lineage: str, fingerprint: str) -> None:
         """Note that a lineage's data changed: the budget stays the one of all its versions.

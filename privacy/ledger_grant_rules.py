@@ -23,7 +23,7 @@ from privacy.errors import (
 from privacy.guarantee import NOTHING, Bound, Guarantee, Neighbours, Unit
 from privacy.ledger_grants import Account, Approval, Genesis, Grant, Merge, Note
 from privacy.ledger_incidents import Freeze, Lift
-from privacy.ledger_values import AccountState, ComponentState, LedgerState, PlanState
+from privacy.ledger_values import AccountState, ComponentState, LedgerState, Lifted, PlanState
 
 
 @singledispatch
@@ -87,7 +87,9 @@ def _(payload: Merge, state: LedgerState) -> LedgerState:
                 "the data set"
             )
     del accounts[payload.absorbed]
-    accounts[payload.lineage] = AccountState(limits, charged, stays.frozen or ends.frozen)
+    accounts[payload.lineage] = AccountState(
+        limits, charged, stays.frozen or ends.frozen, stays.lifts + ends.lifts
+    )
     merged = {
         name: payload.lineage if stands_for == payload.absorbed else stands_for
         for name, stands_for in state.merged.items()
@@ -131,7 +133,7 @@ def _(payload: Freeze, state: LedgerState) -> LedgerState:
     account = _account(state, payload.lineage)
     if not payload.reason.strip():
         raise LedgerError("expected the reason why the account is frozen, got none")
-    frozen = replace(account, frozen=payload.reason)
+    frozen = replace(account, frozen=payload.reason, lifts=())
     return replace(state, accounts={**state.accounts, payload.lineage: frozen})
 
 
@@ -143,7 +145,8 @@ def _(payload: Lift, state: LedgerState) -> LedgerState:
     if not (payload.reason.strip() and payload.lifted_by.strip()):
         raise LedgerError("expected why the account may be used again, and who answers for it")
     charged = _charge(account, payload.lineage, payload.charges)
-    usable = replace(account, charged=charged, frozen="")
+    lifts = (*account.lifts, Lifted(payload, state.head))
+    usable = replace(account, charged=charged, frozen="", lifts=lifts)
     return replace(state, accounts={**state.accounts, payload.lineage: usable})
 
 

@@ -3,6 +3,10 @@
 An audit whose lower bound exceeds the claim, or any other finding of that weight, freezes the
 account: no plan is approved, nothing is trained, released or sent under it. It is used again only
 after somebody said why, and charged at least what the finding shows.
+
+To stop needs no key, as everybody who can write here may say that something is wrong. To go on
+needs the region's: a lift is signed for the one place in the ledger where it stands. The rules here
+ask for a signature; whose it is they cannot know, so the client and the auditor check it.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from privacy.canonical import Json
+from privacy.canonical import Json, dumps
 from privacy.fields import Fields
 from privacy.guarantee import Bound
 
@@ -62,6 +66,8 @@ class Lift:
         charges: What is charged for the finding, one bound for each limit of the account.
         reason: What the cause was, and why it cannot come again.
         lifted_by: Who answers for that.
+        signature: The region's, 64 bytes in hexadecimal, over ``said`` and the hash of the entry
+            before: taken to another place it is no signature.
     """
 
     KIND: ClassVar[str] = "lift"
@@ -69,9 +75,18 @@ class Lift:
     charges: tuple[Bound, ...]
     reason: str
     lifted_by: str
+    signature: str
+
+    @property
+    def said(self) -> bytes:
+        """What is signed: everything but the signature."""
+        return dumps(self._unsigned())
 
     def to_json(self) -> dict[str, Json]:
         """Return the kind's own fields."""
+        return {**self._unsigned(), "signature": self.signature}
+
+    def _unsigned(self) -> dict[str, Json]:
         return {
             "lineage": self.lineage,
             "charges": [charge.to_json() for charge in self.charges],
@@ -87,4 +102,5 @@ class Lift:
             charges=tuple(Bound.from_fields(item) for item in fields.objects("charges")),
             reason=fields.text("reason"),
             lifted_by=fields.text("lifted_by"),
+            signature=fields.hex_bytes("signature", size=64),
         )

@@ -11,7 +11,21 @@ from dataclasses import dataclass, field
 from privacy.guarantee import Bound, Guarantee, Neighbours, Unit
 from privacy.ledger_entries import NO_HASH
 from privacy.ledger_grants import Approval
+from privacy.ledger_incidents import Lift
 from privacy.ledger_steps import Release, Reserve, Reveal, Send, Sum
+
+
+@dataclass(frozen=True, slots=True)
+class Lifted:
+    """A lift that an account relies on, where it stands.
+
+    Attributes:
+        lift: What was said and signed.
+        previous: SHA-256 of the entry before it, which the signature covers.
+    """
+
+    lift: Lift
+    previous: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +36,13 @@ class AccountState:
         limits: What the steward granted.
         charged: What is owed, by unit and relation.
         frozen: Why nothing may be spent or leave now; empty if it may.
+        lifts: What it relies on if it was frozen before: whoever uses it checks the signatures.
     """
 
     limits: tuple[Bound, ...]
     charged: Mapping[tuple[Unit, Neighbours], Guarantee]
     frozen: str = ""
+    lifts: tuple[Lifted, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +126,11 @@ class LedgerState:
         """Return why the account that pays for a lineage is stopped; empty if it is not."""
         account = self.accounts.get(self.payer(lineage))
         return account.frozen if account else ""
+
+    def lifts(self, lineage: str) -> tuple[Lifted, ...]:
+        """Return the lifts that the account that pays for a lineage relies on."""
+        account = self.accounts.get(self.payer(lineage))
+        return account.lifts if account else ()
 
     def released(self, plan_hash: str, round_: int, component: str) -> Release | None:
         """Return the release of this round and component, or None."""

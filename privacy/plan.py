@@ -22,8 +22,15 @@ from privacy.errors import MalformedDocumentError, PlanRefusedError
 from privacy.fields import Fields, decimal_text
 from privacy.guarantee import Bound, Neighbours, Unit
 from privacy.lineage import Declaration
+from privacy.plan_audit import PlannedAudit
 from privacy.plan_builder import TRAIN, DeclaredRelease, slack_rounds, solve_components
-from privacy.plan_checks import check_components, check_promise, check_regions, check_schedule
+from privacy.plan_checks import (
+    check_audit,
+    check_components,
+    check_promise,
+    check_regions,
+    check_schedule,
+)
 from privacy.plan_components import Component, ComponentKind
 from privacy.plan_terms import (
     Artifacts,
@@ -43,6 +50,7 @@ __all__ = [
     "OptimizerName",
     "OptimizerTerms",
     "Plan",
+    "PlannedAudit",
     "RegionTerms",
     "SumTerms",
     "slack_rounds",
@@ -70,6 +78,7 @@ class Plan:
         optimizer: What becomes of the sum.
         artifacts: What travels beside the plan.
         teacher: Where the teacher comes from.
+        audit: What every region adds to its training to audit it; None: nothing.
     """
 
     study: str
@@ -86,6 +95,7 @@ class Plan:
     optimizer: OptimizerTerms
     artifacts: Artifacts
     teacher: Declaration
+    audit: PlannedAudit | None = None
 
     def __post_init__(self) -> None:
         require_positive("the clip norm", self.clip_norm)
@@ -93,6 +103,7 @@ class Plan:
         check_components(self)
         check_promise(self)
         check_schedule(self)
+        check_audit(self)
 
     @classmethod
     def create(
@@ -216,7 +227,9 @@ class Plan:
 
     def to_json(self) -> dict[str, Json]:
         """Return the plan as plain values."""
+        audit: dict[str, Json] = {} if self.audit is None else {"audit": self.audit.to_json()}
         return {
+            **audit,
             "format": FORMAT,
             "study": self.study,
             "promise": self.promise.to_json(),
@@ -265,6 +278,7 @@ class Plan:
                 f"expected a plan of the format {FORMAT}, got {found[:40]!r}; update stillroom"
             )
         promise = Bound.from_fields(fields.object("promise"))
+        audit = fields.optional_object("audit")
         plan = cls(
             study=fields.text("study"),
             unit=promise.unit,
@@ -280,6 +294,7 @@ class Plan:
             optimizer=OptimizerTerms.from_fields(fields.object("optimizer")),
             artifacts=Artifacts.from_fields(fields.object("artifacts")),
             teacher=Declaration.from_fields(fields.object("teacher")),
+            audit=None if audit is None else PlannedAudit.from_fields(audit),
         )
         fields.close()
         return plan

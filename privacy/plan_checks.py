@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from privacy.errors import InvalidBudgetError, PlanRefusedError
-from privacy.guarantee import GRID, Unit
+from privacy.guarantee import GRID, Neighbours, Unit
 from privacy.plan_builder import TRAIN, slack_rounds
 from privacy.plan_components import ComponentKind
 from privacy.plan_terms import RegionTerms
@@ -86,6 +86,27 @@ def check_schedule(plan: Plan) -> None:
                     f"{region.name}: expected {needed} steps of {part.name} for {plan.rounds} "
                     f"rounds and {plan.slack_rounds} of slack, got {part.max_steps}"
                 )
+
+
+def check_audit(plan: Plan) -> None:
+    """Refuse an audit of what no canary stands for.
+
+    Raises:
+        PlanRefusedError: With what was expected.
+    """
+    if plan.audit is None:
+        return
+    if plan.unit is not Unit.RECORD or plan.neighbours is not Neighbours.ADD_OR_REMOVE_ONE:
+        raise PlanRefusedError(
+            "expected an audit of records that are added or removed, since a canary is one record; "
+            f"this plan protects {plan.unit}, {plan.neighbours}: declare no audit"
+        )
+    for region in plan.regions:
+        if 2 * plan.audit.canaries > region.public_size:
+            raise PlanRefusedError(
+                f"expected at most half as many canaries as the public size {region.public_size} "
+                f"of {region.name}, got {plan.audit.canaries}: they would be most of the training"
+            )
 
 
 def check_components(plan: Plan) -> None:

@@ -128,6 +128,7 @@ def _policy(study: Study, plan: Plan, name: str, registry: Registry) -> Policy:
         assumed_colluders=study.federation.assumed_colluders,
         any_survivors=study.federation.any_survivors,
         label_days=30,
+        max_canaries=0 if plan.audit is None else plan.audit.canaries,
     )
 
 

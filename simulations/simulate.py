@@ -31,6 +31,7 @@ from simulations.lies import Lies
 from simulations.listed_code import listed_code
 from simulations.model_card import model_card
 from simulations.prepare import Bench, Prepared, StudyData, prepare
+from simulations.production_audits import audit_regions
 from simulations.progress import Progress, Quiet
 from simulations.read_samples import read_samples, samples_page
 from simulations.regions import approve_everywhere, make_parties
@@ -114,13 +115,16 @@ def simulate(study_file: Path, out: Path, options: Options) -> Result:
     ) as federation:
         qualities = _rounds(federation, prepared, journal, show)
     weights = federation.loop.checkpoint.model.released
+    stopped = audit_regions(
+        run, prepared.plan, materials, federation.benches, options.clock, journal, show
+    )
     with clocks_of(study) as clocks:
         compared = _compared(
             study, data, prepared, federation, materials, qualities[-1], journal, show
         )
         with journal.stage("assessment"), show.stage("Student beside teacher, held-out records"):
             assessment = assessment_of(data, prepared, weights, run, clocks)
-    missed = missed_gates(study.evaluation.gates, qualities[-1])
+    missed = (*stopped, *missed_gates(study.evaluation.gates, qualities[-1]))
     report = make_report(
         study,
         data,

@@ -43,6 +43,13 @@ def print_budget(rows: list[Row]) -> None:
             f"{row['account']}: δ = {row['delta']}, unit {row['unit']}, {row['neighbours']}; the "
             "claim is what was charged, executed steps are for information"
         )
+        if row["frozen"]:
+            out.print(
+                f"FROZEN: {row['frozen']}; nothing is approved, trained or sent until somebody "
+                "answers for it: stillroom region lift",
+                soft_wrap=True,
+                markup=False,
+            )
         out.print(_buys(row))
 
 
@@ -75,6 +82,7 @@ def _row(state: LedgerState, view: BudgetView, plan: Plan | None) -> Row:
         "account": view.lineage,
         "unit": view.unit.value,
         "neighbours": view.neighbours.value,
+        "frozen": state.frozen(view.lineage) or None,
         "delta": f"{view.granted.delta:.2e}",
         "epsilon_granted": f"{view.granted.epsilon:f}",
         "epsilon_charged": f"{view.charged.epsilon:f}",

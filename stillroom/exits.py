@@ -31,6 +31,7 @@ _CODES: tuple[tuple[type[Exception], Exit], ...] = (
     (client.ApprovalRefusedError, Exit.REFUSED),
     (client.HaltedError, Exit.REFUSED),
     (privacy.BudgetExceededError, Exit.REFUSED),
+    (privacy.AccountFrozenError, Exit.REFUSED),
     (privacy.LineageRefusedError, Exit.REFUSED),
     (privacy.PlanRefusedError, Exit.REFUSED),
     (privacy.InvalidBudgetError, Exit.BAD_INPUT),

@@ -9,6 +9,7 @@ import typer
 
 from stillroom.exits import Exit, one_sentence
 from stillroom.region_commands import region
+from stillroom.region_incident_commands import add_incident_commands
 
 app = typer.Typer(
     help="Distil a large teacher into a small student across regions that may not share data.",
@@ -17,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(region, name="region")
+add_incident_commands(region)
 
 Out = Annotated[Path, typer.Option(help="Folder for everything that the run leaves.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")]
@@ -150,6 +152,49 @@ def audit(
         raise typer.Exit(
             run_audit(
                 study, canaries=canaries, runs=runs, who=who, evidence=evidence, as_json=as_json
+            )
+        )
+
+
+@app.command(
+    epilog="Example: stillroom attack runs/demo/student --on members.csv --against others.csv "
+    "--text title --label chapter --reference runs/demo/artifacts/student"
+)
+def attack(
+    student: Annotated[Path, typer.Argument(help="Folder of a released student.")],
+    on: Annotated[Path, typer.Option("--on", help="Records that it was trained on.")],
+    against: Annotated[Path, typer.Option(help="Records like them that it was not.")],
+    reference: Annotated[
+        Path | None, typer.Option(help="Folder of a model that saw neither of them.")
+    ] = None,
+    text: Annotated[str, typer.Option(help="Column of the texts.")] = "text",
+    label: Annotated[
+        str | None, typer.Option(help="Column of the labels; classifiers only.")
+    ] = None,
+    ending: Annotated[
+        int, typer.Option(min=1, help="Tokens of a text that a language model is asked for.")
+    ] = 8,
+    epsilon: Annotated[
+        float | None, typer.Option(min=0, max=700, help="The claim, to show what it allows.")
+    ] = None,
+    delta: Annotated[float, typer.Option(min=0, max=1, help="And its δ.")] = 0.0,
+    as_json: Json = False,
+) -> None:
+    """Tell members from others by a student's answers alone; say what the test could have seen."""
+    with one_sentence():
+        from distillation.records import Columns
+        from stillroom.attacking import run_attack
+
+        raise typer.Exit(
+            run_attack(
+                student,
+                on=on,
+                against=against,
+                reference=reference,
+                columns=Columns(text=text, label=label),
+                ending=ending,
+                claim=None if epsilon is None else (epsilon, delta),
+                as_json=as_json,
             )
         )
 

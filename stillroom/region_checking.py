@@ -11,10 +11,12 @@ from enum import IntEnum
 from pathlib import Path
 
 from client.approval import check_policy, pinned_registry
+from client.canaries import require_auditable
 from client.conformance import passed_before
 from client.errors import ApprovalRefusedError, ClientError, HaltedError, RegionFolderError
 from client.folder import RegionFolder
 from client.halt import require_running
+from client.incidents import require_usable
 from client.materials import Materials, load_materials
 from client.policy import Policy
 from distillation.errors import DistillationError
@@ -125,6 +127,7 @@ def _check_plan(
     with checked.checking("artifacts and records"):
         require_artifacts(folder, plan_file)
         materials = load_materials(folder, policy, plan)
+        require_auditable(materials, plan, policy.region)
         checked.holds(
             "artifacts and records",
             "the artifacts have the plan's hashes, and the records fit teacher and public size",
@@ -186,6 +189,13 @@ def _running(folder: RegionFolder, policy: Policy) -> str:
     return "the region is not halted"
 
 
+def _account(folder: RegionFolder, policy: Policy) -> str:
+    with open_ledger(folder) as ledger:
+        state = ledger.state
+    require_usable(folder, state, policy.lineage)
+    return f"the account {state.payer(policy.lineage)} is not frozen"
+
+
 def _records(folder: RegionFolder, policy: Policy) -> str:
     columns = Columns(text=policy.text, label=policy.label, unit=policy.unit)
     read_records(folder.root / policy.source, columns)
@@ -212,6 +222,7 @@ _CHECKS: tuple[tuple[str, Callable[[RegionFolder, Policy], str]], ...] = (
     ("keys", _keys),
     ("registry", _registry),
     ("ledger", _ledger),
+    ("account", _account),
     ("records", _records),
     ("running", _running),
 )

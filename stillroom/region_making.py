@@ -105,8 +105,8 @@ def _limit(wishes: Wishes) -> Bound:
     Raises:
         InvalidBudgetError: If it is none.
     """
-    epsilon = _decimal(wishes.epsilon, "--epsilon")
-    delta = _decimal(wishes.delta, "--delta")
+    epsilon = number(wishes.epsilon, "--epsilon")
+    delta = number(wishes.delta, "--delta")
     limit = Bound(wishes.protects, wishes.neighbours, epsilon, delta)
     if Fraction(delta) * wishes.public_size >= 1:
         raise InvalidBudgetError(
@@ -116,7 +116,12 @@ def _limit(wishes: Wishes) -> Bound:
     return limit
 
 
-def _decimal(text: str, option: str) -> Decimal:
+def number(text: str, option: str) -> Decimal:
+    """Return the number that an option has.
+
+    Raises:
+        RegionFolderError: If it has none.
+    """
     try:
         return Decimal(text)
     except ArithmeticError:

@@ -62,6 +62,8 @@ max_weight = {_quoted(str(policy.max_weight))}  # largest share of one region in
 # So many regions may work with the coordinator, and the rest is still hidden in the sum.
 assumed_colluders = {policy.assumed_colluders}
 any_survivors = {flag}  # true: sums may be allowed that together isolate a few regions
+# Most made-up records that a plan may add to the training, to audit it; they cost no ε.
+max_canaries = {policy.max_canaries}
 
 [retention]
 label_days = {policy.label_days}  # how long a teacher's soft label is kept

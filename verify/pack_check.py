@@ -26,6 +26,7 @@ from verify.evidence import ReadLedger
 from verify.files import PackFiles
 from verify.findings import Check, Finding, Outcome, Result, incomplete, violated
 from verify.history import extension_findings, told
+from verify.incidents_check import check_declared_audits, check_incidents, incident_notes
 from verify.pack_reading import Opened, key_findings, open_whole, unsigned
 from verify.plan_check import check_plan, check_teacher
 from verify.plan_history import plan_differences
@@ -149,7 +150,9 @@ def _check(
     findings += check_code(case)
     findings += check_teacher(case)
     findings += check_tests(case)
-    notes = [*coverage_notes(case), *executed_notes(case), *code_notes(case)]
+    findings += [*check_incidents(case), *check_declared_audits(case)]
+    notes = [*incident_notes(case), *coverage_notes(case)]
+    notes += [*executed_notes(case), *code_notes(case)]
     if record is not None:
         findings += check_vectors(case, record)
         notes += uncounted(case, record)

@@ -31,10 +31,10 @@ _FEATURE = 1000.0
 
 @dataclass(frozen=True, slots=True)
 class _CanaryBench(Workbench):
-    """A bench whose first rows are canaries.
+    """A bench some of whose rows are canaries.
 
     Attributes:
-        logit: The canary's logit, (n,); -1 for a filler.
+        logit: The canary's logit, (n,); -1 for a filler or a record.
         slope: What the loss of a canary multiplies its logit by.
     """
 
@@ -128,28 +128,77 @@ class DiracCanaries:
             fillers: How many, >= 0.
             clip_norm: C; the gradients are a thousand times as long before they are clipped.
         """
-        present = torch.from_numpy(np.flatnonzero(coins))
-        count = len(present) + fillers
+        head = self._head()
+        inputs = FrozenInputs(
+            torch.zeros(fillers, 1, head.in_features), torch.ones(fillers, 1, dtype=torch.bool)
+        )
+        behind = Workbench(inputs, _no_targets(fillers, head.out_features))
+        present, logit = self._present(coins)
+        return _joined(present, behind, torch.cat([logit, _others(fillers)]), slope=clip_norm)
+
+    def among(self, records: Workbench, coins: NDArray[np.bool_], *, clip_norm: float) -> Workbench:
+        """Return a region's records with the canaries whose coin is true behind them.
+
+        Args:
+            records: The region's, on the same part.
+            coins: (m,).
+            clip_norm: C.
+        """
+        present, logit = self._present(coins)
+        logits = torch.cat([_others(len(records)), logit])
+        return _joined(records, present, logits, slope=clip_norm)
+
+    def _present(self, coins: NDArray[np.bool_]) -> tuple[Workbench, Tensor]:
+        """Return the canaries that are in, and the logit of each."""
+        head, present = self._head(), torch.from_numpy(np.flatnonzero(coins))
+        count = len(present)
+        values = torch.zeros(count, 1, head.in_features)
+        values[torch.arange(count), 0, self.feature[present]] = _FEATURE
+        inputs = FrozenInputs(values, torch.ones(count, 1, dtype=torch.bool))
+        targets = _no_targets(count, head.out_features)
+        return Workbench(inputs, targets), self.outcome[present]
+
+    def _head(self) -> nn.Linear:
         head = self.part.module
         if not isinstance(head, nn.Linear):  # `of` saw one
             raise AuditError("the trained part is no linear head any more")
-        values = torch.zeros(count, 1, head.in_features)
-        values[torch.arange(len(present)), 0, self.feature[present]] = _FEATURE
-        logit = torch.full((count,), -1)
-        logit[: len(present)] = self.outcome[present]
-        answers = torch.zeros(count, head.out_features).log_softmax(-1)
-        return _CanaryBench(
-            FrozenInputs(values, torch.ones(count, 1, dtype=torch.bool)),
-            Targets.of_classes(answers, torch.zeros(count, dtype=torch.int64)),
-            logit=logit,
-            slope=clip_norm,
-        )
+        return head
 
     def scores(self, released: Vector) -> NDArray[np.float64]:
         """Return each canary's coordinate of what was released, (m,)."""
         weight = self.part.layout.unflatten(released)[self.part.full_name("weight")]
         found: NDArray[np.float64] = weight[self.outcome, self.feature].double().numpy()
         return found
+
+
+def _no_targets(count: int, outcomes: int) -> Targets:
+    """Return answers that say nothing; a canary's loss does not look at them."""
+    answers = torch.zeros(count, outcomes).log_softmax(-1)
+    return Targets.of_classes(answers, torch.zeros(count, dtype=torch.int64))
+
+
+def _joined(first: Workbench, second: Workbench, logit: Tensor, *, slope: float) -> Workbench:
+    """Return both, one behind the other; ``logit`` is -1 for what is no canary, (n,)."""
+    one, two = first.classes, second.classes
+    if one.features:
+        raise AuditError("canaries have no hidden states of a teacher: declare no audit")
+    return _CanaryBench(
+        FrozenInputs(
+            torch.cat([first.inputs.values, second.inputs.values]),
+            torch.cat([first.inputs.mask, second.inputs.mask]),
+        ),
+        Targets(
+            torch.cat([one.log_probs, two.log_probs]),
+            torch.cat([one.reference, two.reference]),
+            torch.cat([one.mask, two.mask]),
+        ),
+        logit=logit,
+        slope=slope,
+    )
+
+
+def _others(count: int) -> Tensor:
+    return torch.full((count,), -1)
 
 
 def _room(head: nn.Linear) -> int:

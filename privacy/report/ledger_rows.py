@@ -11,6 +11,7 @@ from privacy.events import Gaussian
 from privacy.fields import Fields
 from privacy.ledger_entries import Entry
 from privacy.ledger_grants import Approval, Note
+from privacy.ledger_incidents import Freeze, Lift
 from privacy.ledger_state import LedgerState
 from privacy.ledger_steps import Release, Send
 from privacy.report.evidence import (
@@ -105,12 +106,15 @@ def self_tests_of(entries: Sequence[Entry]) -> tuple[SelfTest, ...]:
 
 
 def noted_of(entries: Sequence[Entry]) -> tuple[Noted, ...]:
-    """Return every other note, with its content as text."""
-    return tuple(
-        Noted(entry.time, entry.payload.topic, dumps(entry.payload.content).decode())
-        for entry in entries
-        if isinstance(entry.payload, Note) and entry.payload.topic != SELF_TEST
-    )
+    """Return every other note, freeze and lift, with its content as text."""
+    found = []
+    for entry in entries:
+        payload = entry.payload
+        if isinstance(payload, Note) and payload.topic != SELF_TEST:
+            found.append(Noted(entry.time, payload.topic, dumps(payload.content).decode()))
+        elif isinstance(payload, Freeze | Lift):
+            found.append(Noted(entry.time, payload.KIND, dumps(payload.to_json()).decode()))
+    return tuple(found)
 
 
 def _self_test(at: int, note: Note) -> SelfTest:

@@ -92,8 +92,12 @@ def make(folder: Path, *, federation: str = "") -> World:
     """Prepare plan, artifacts and every region's folder; ``federation``: more keys of the study."""
     tiny = tiny_study.make(folder / "study")
     tiny.edit("[federation]", f"[federation]\n{federation}")
-    study_file = tiny.file
-    study, run = Study.load(study_file), RunFolder(folder / "run")
+    return prepared_world(tiny.file, folder / "run")
+
+
+def prepared_world(study_file: Path, out: Path) -> World:
+    """Prepare plan, artifacts and every region's folder of a study."""
+    study, run = Study.load(study_file), RunFolder(out)
     run.open(study_file, resume=False)
     data, bench = StudyData.read(study), Bench.load(study)
     prepared = prepare(study, data, bench, run, Journal(run.root / "events.jsonl"), Quiet())

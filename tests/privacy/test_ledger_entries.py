@@ -46,7 +46,7 @@ PAYLOADS: st.SearchStrategy[Payload] = st.one_of(
     st.builds(Account, TEXT, BOUND_LISTS),
     st.builds(Merge, TEXT, TEXT, TEXT),
     st.builds(Freeze, TEXT, TEXT, st.dictionaries(TEXT, VALUES, max_size=3), TEXT),
-    st.builds(Lift, TEXT, BOUND_LISTS, TEXT, TEXT),
+    st.builds(Lift, TEXT, BOUND_LISTS, TEXT, TEXT, DIGESTS.map(lambda half: half + half)),
     st.builds(
         Approval,
         DIGESTS,

@@ -93,7 +93,7 @@ OTHER_RELATION = Account("staff", (bound("1.5", neighbours=SWAP),))
 TWO: list[Payload] = [*OPEN, STAFF]
 MERGE = Merge("patients", "staff", "me")
 FREEZE = Freeze("patients", "an audit exceeds the claim", {"bound": "2.5"}, "me")
-LIFT = Lift("patients", (bound("0.25"),), "the audit was wrong", "me")
+LIFT = Lift("patients", (bound("0.25"),), "the audit was wrong", "me", "00" * 64)
 
 
 def body(state: LedgerState, payload: Payload, *, time: int = 0) -> bytes:

@@ -75,6 +75,18 @@ def make(folder: Path, *, rounds: int = 3, words: Sequence[str] = _WORDS) -> Tin
     return TinyStudy(folder)
 
 
+def audited(folder: Path, *, canaries: int) -> TinyStudy:
+    """Return a study of one long round that declares an audit, small in what it claims."""
+    study = make(folder, rounds=1)
+    head, *rows = study.records()
+    study.write_records([head, *(rows * 4)])
+    study.edit(f"public_size = {SIZE + 2}", f"public_size = {4 * SIZE + canaries}")
+    study.edit("epsilon = 3", f"epsilon = 0.25\naudit_canaries = {canaries}")
+    study.edit("local_steps = 2", "local_steps = 20")
+    study.edit("[warm_up]", "[optimizer]\nlearning_rate = 0.01\n[warm_up]")
+    return study
+
+
 def _text(chance: random.Random, words: Sequence[str]) -> str:
     return " ".join(chance.choices(words, k=chance.randint(2, 6)))
 

@@ -4,6 +4,7 @@ import json
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ from client.conformance import PassedBefore
 from client.folder import RegionFolder
 from client.halt import halt_file
 from client.policy import Policy
+from distillation.audit.result import Access, AuditResult, Method
 from distillation.dp.conformance_subject import Check
 from privacy.ledger import Ledger
 from privacy.noise import gaussian
@@ -462,6 +464,65 @@ def test_a_halt_is_seen_by_check_and_taken_back_by_resume(home: Home) -> None:
     assert "Miller" in stored
     assert "Miller" not in first[1] + again[1] + said
     assert (json.loads(then)["was_halted"], last["was_halted"]) == (True, False)
+
+
+def test_a_freeze_is_seen_by_budget_check_and_approve_until_it_is_lifted(ready: Home) -> None:
+    """Reason and name are in the ledger; the region's name is asked for before the charge."""
+    frozen, said = ready.run("freeze", "--reason", "the audit of 3 May", "--by", "A. Auditor")
+    (row,) = json.loads(ready.run("budget", "--json")[1])
+    _, shown = ready.run("budget")
+    checked, findings = ready.run("check")
+    refused, why = ready.run("approve", "--plan", ready.plan, "--by", "x", "--yes")
+    words = ("--reason", "a false alarm", "--by", "A. Steward", "--epsilon", "0.5", "--delta")
+    declined, _ = ready.run("lift", *words, "1e-4", typed="b\n")
+    lifted, _ = ready.run("lift", *words, "1e-4", typed="a\n")
+    (after,) = json.loads(ready.run("budget", "--json")[1])
+    approved, then = ready.run("approve", "--plan", ready.plan, "--by", "x", "--yes")
+
+    assert (frozen, "tell the data protection officer" in said) == (Exit.DONE, True)
+    assert row["frozen"] == "the audit of 3 May"
+    assert "FROZEN: the audit of 3 May" in shown
+    assert (checked, "refused · account" in findings) == (Exit.REFUSED, True)
+    assert (refused, "is frozen" in why) == (Exit.REFUSED, True)
+    assert (declined, lifted) == (Exit.REFUSED, Exit.DONE)
+    assert (after["frozen"], after["epsilon_charged"]) == (None, "0.5")
+    assert (approved, "approved plan" in then) == (Exit.DONE, True)
+
+
+def test_a_freeze_brings_audits_that_are_above_their_claim(home: Home) -> None:
+    """Its lift then has to pay for the bound; an audit that found nothing is no evidence."""
+    loud, quiet = _audit(lower_bound="3.5"), _audit(lower_bound="0.5")
+    words = ("--reason", "an audit", "--by", "A. Auditor", "--audit")
+    none, said = home.run("freeze", *words, home.file("quiet.json", quiet))
+    junk, _ = home.run("freeze", *words, home.file("junk.json", b"{}"))
+    done, _ = home.run("freeze", *words, home.file("loud.json", loud))
+    lift = ("--reason", "x", "--by", "y", "--delta", "1e-4", "--yes", "--epsilon")
+    cheap, why = home.run("lift", *lift, "0.4")
+    paid, _ = home.run("lift", *lift, "0.5")
+
+    assert (none, "above its claim" in said) == (Exit.BAD_INPUT, True)
+    assert (junk, done) == (Exit.BAD_INPUT, Exit.DONE)
+    assert (cheap, "0.5 more" in why) == (Exit.REFUSED, True)
+    assert paid == Exit.DONE
+
+
+def _audit(*, lower_bound: str) -> bytes:
+    """Return an audit's result with the claim ε = 3."""
+    return AuditResult(
+        method=Method.GAUSSIAN,
+        access=Access.WHITE_BOX,
+        canaries=100,
+        guesses=100,
+        right=100,
+        delta=Decimal("0.001"),
+        confidence=Decimal("0.95"),
+        lower_bound=Decimal(lower_bound),
+        cap=Decimal(4),
+        power=Decimal("0.5"),
+        claim=Decimal(3),
+        date="2026-05-03",
+        who="A. Auditor",
+    ).to_bytes()
 
 
 def test_a_region_with_a_damaged_ledger_can_be_halted(home: Home) -> None:
