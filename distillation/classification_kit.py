@@ -103,17 +103,25 @@ class ClassificationKit:
         *,
         positions: int,
     ) -> Targets:
-        """Return one distribution a record, and its label where it has one."""
-        log_probs = soft_labels(
+        """Return a distribution a record, its label where it has one, and the pooled state if used.
+
+        A batch of one and of many give the same state, bit by bit, as they do the distribution.
+        """
+        found = soft_labels(
             _classifier(teacher),
             tokens,
             cache=labelling.cache,
             source=labelling.source,
             record_ids=records.ids,
             texts=records.texts,
+            with_states=recipe.objective.matches_states,
         )
+        outcomes = len(teacher.outcomes)
+        log_probs, state = found[..., :outcomes], found[..., outcomes:]
         reference = references(records.labels, teacher.outcomes).unsqueeze(1)
-        return Targets(log_probs, reference, torch.ones(log_probs.shape[:2], dtype=torch.bool))
+        mask = torch.ones(log_probs.shape[:2], dtype=torch.bool)
+        features = (state,) if recipe.objective.matches_states else ()
+        return Targets(log_probs, reference, mask, features)
 
     def warm_up(
         self,
@@ -153,8 +161,8 @@ class ClassificationKit:
         return held_out(part, part.inputs(tokens), labels, answers.log_probs)
 
     def form(self, recipe: Recipe) -> str:
-        """Return nothing: a classifier's labels are whole distributions."""
-        return ""
+        """Return nothing for whole distributions alone, else that the pooled state is there too."""
+        return "distribution and pooled state" if recipe.objective.matches_states else ""
 
     def describe_part(self, recipe: Recipe) -> str:
         """Return in words which tensors private records may change."""

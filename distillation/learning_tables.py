@@ -78,8 +78,9 @@ class TermTable:
     """One more term of the objective, as `[[objective.more]]`; each has its own constants."""
 
     term: str = key(
-        "`reverse`, `generalised-jsd`, `blend`, `brier`, `entropy-smoothing`, or `soft`, `hard` "
-        "and `label` at a temperature of their own."
+        "`reverse`, `generalised-jsd`, `blend`, `brier`, `entropy-smoothing`, `soft`, `hard` and "
+        "`label` at a temperature of their own, or, where hidden states are trained, "
+        "`feature-cosine` and `feature-distance`."
     )
     weight: Decimal = key("Its weight.", bounds=_POSITIVE)
     temperature: Decimal | None = key(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from distillation.errors import StudyError, TrainingError
-from distillation.kinds import TRAINED, Task, Template
+from distillation.kinds import TRAINED, Task, Template, Train
 from distillation.learning_tables import (
     LabelsTable,
     ObjectiveTable,
@@ -63,7 +63,7 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _DATA = ("public", "private", "test")
 _CONSTANTS = ("temperature", "alpha", "beta", "strength")
 _ON_LABELS = ("label", "blend", "brier", "entropy-smoothing")
-_ON_FEATURES = ("feature-cosine", "feature-distance")
+_ON_STATES = ("feature-cosine", "feature-distance")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,15 +244,27 @@ def _check_language_model(study: Study) -> None:
 def _check_terms(study: Study) -> None:
     for place, each in enumerate(study.objective.more):
         where = f"[objective] more[{place}]"
-        if each.term in _ON_FEATURES:
+        if each.term in _ON_STATES and study.student.train is Train.HEAD:
             raise StudyError(
-                f"{where}: '{each.term}' compares hidden states, which are matched in the public "
-                "warm-up only: set warm_up.feature_weight"
+                f"{where}: '{each.term}' compares hidden states, and student.train = \"head\" "
+                'changes none: set student.train = "last", or warm_up.feature_weight to match '
+                "them on public text"
+            )
+        if each.term in _ON_STATES and not _on_outcomes(study.objective):
+            raise StudyError(
+                f"{where}: '{each.term}' says nothing about classes, and no other weight is above "
+                "0: the head would learn nothing; set objective.soft = 1.0"
             )
         try:
             build(term_of(each))
         except TrainingError as error:
             raise StudyError(f"{where}: {error}") from error
+
+
+def _on_outcomes(goal: ObjectiveTable) -> bool:
+    """Return whether the objective compares what the models say, beside their hidden states."""
+    others = any(each.term not in _ON_STATES for each in goal.more)
+    return others or bool(goal.soft + goal.hard + goal.label)
 
 
 def term_of(table: TermTable) -> dict[str, str]:

@@ -227,7 +227,8 @@ _BAD = {
         ["more[0]", "got ['alpha']"],
     ),
     "term on hidden states": (
-        "soft = 1.0", 'more = [{term = "feature-cosine", weight = 1}]', ["warm_up.feature_weight"],
+        "soft = 1.0", 'more = [{term = "feature-cosine", weight = 1}]',
+        ['student.train = "last"', "warm_up.feature_weight"],
     ),
     "term without a weight": (
         "soft = 1.0", 'more = [{term = "brier", weight = 0}]', ["weight", "> 0"],
