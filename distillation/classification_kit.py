@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from distillation.ensemble_teacher import EnsembleTeacher
 from distillation.errors import TeacherError
 from distillation.held_out import HeldOut, held_out
 from distillation.kinds import Train
@@ -35,7 +36,9 @@ class ClassificationKit:
     """Classifiers; see `distillation.kit.Kit`, whose contract the docstrings there state."""
 
     def load_teacher(self, files: ModelFiles) -> ClassifierTeacher:
-        """Load a sequence classifier."""
+        """Load a sequence classifier, or several as one."""
+        if files.experts:
+            return EnsembleTeacher.load(files)
         if files.gguf is not None:
             raise TeacherError(
                 f"expected a classifier in safetensors, got the GGUF file {files.gguf}: it holds "

@@ -8,6 +8,7 @@ holds configuration and tokenizer too; nothing else: a pickle can run code.
 import hashlib
 import importlib.metadata
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from distillation.errors import TeacherError
@@ -31,17 +32,32 @@ class ModelFiles:
         weights_sha256: Hex hash of config and weights, as the plan names it.
         tokenizer_sha256: Hex hash of the tokenizer's files.
         gguf: The name of the GGUF file; None where there are safetensors.
+        experts: Where several teachers answer as one, each of them; ``folder`` is the first one's.
     """
 
     folder: Path
     weights_sha256: str
     tokenizer_sha256: str
     gguf: str | None = None
+    experts: "tuple[Expert, ...]" = ()
 
     @property
     def loading(self) -> dict[str, str]:
         """What transformers' loaders have to be told beside the folder."""
         return {} if self.gguf is None else {"gguf_file": self.gguf}
+
+
+@dataclass(frozen=True, slots=True)
+class Expert:
+    """One of several teachers that answer as one.
+
+    Attributes:
+        files: Where it is.
+        weight: Its share of the mixture, before all are scaled to add up to 1; > 0.
+    """
+
+    files: ModelFiles
+    weight: Decimal
 
 
 def locate(model: str, *, revision: str | None = None, base: Path | None = None) -> ModelFiles:

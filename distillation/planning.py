@@ -22,6 +22,7 @@ from distillation.recipe import Recipe
 from distillation.study import Study, term_of
 from privacy.guarantee import Neighbours, Unit
 from privacy.lineage import Declaration
+from privacy.lineage_join import joined
 from privacy.noise import noise_scale
 from privacy.plan import TRAIN, Artifacts, OptimizerName, OptimizerTerms, Plan, SumTerms
 
@@ -76,8 +77,12 @@ def recipe_of(study: Study) -> Recipe:
 
 
 def declaration_of(study: Study) -> Declaration:
-    """Return what the study says about its teacher."""
-    return study.teacher.declaration
+    """Return what the study says about its teacher, or about all of them as one.
+
+    Raises:
+        LineageRefusedError: If their lineages do not become one.
+    """
+    return joined([teacher.declaration for teacher in study.teacher.all])
 
 
 def make_plan(study: Study, artifacts: PlannedArtifacts) -> Plan:

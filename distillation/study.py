@@ -234,6 +234,11 @@ def _check_language_model(study: Study) -> None:
             f"[data.{name}] label: a language model is asked for each text's own next token and "
             "reads no labels: remove this key"
         )
+    if study.teacher.more:
+        raise StudyError(
+            "[teacher] more: the labels of a language model are the top of one teacher's "
+            "vocabulary, and the tops of several make no distribution: name one teacher"
+        )
     if study.objective.more:
         raise StudyError(
             "[objective] more: a language model's labels are the teacher's top tokens and one "
@@ -283,12 +288,18 @@ def _check_unit(study: Study) -> None:
 
 
 def _check_teacher(study: Study) -> None:
-    model = study.teacher.model
-    looks_remote = _HUB_ID.fullmatch(model) and not (study.base / model).is_dir()
-    if looks_remote and study.teacher.revision is None:
+    for place, teacher in enumerate(study.teacher.all):
+        model, where = teacher.model, f"[teacher] more[{place - 1}]" if place else "[teacher]"
+        looks_remote = _HUB_ID.fullmatch(model) and not (study.base / model).is_dir()
+        if looks_remote and teacher.revision is None:
+            raise StudyError(
+                f"{where} model: '{model}' is no folder beside the study, and a hub id needs "
+                "teacher.revision, the commit it was checked at: add it, or correct the folder"
+            )
+    if study.teacher.weight != 1 and not study.teacher.more:
         raise StudyError(
-            f"[teacher] model: '{model}' is no folder beside the study, and a hub id needs "
-            "teacher.revision, the commit it was checked at: add it, or correct the folder"
+            "[teacher] weight: one teacher is the whole mixture: remove this key, or name further "
+            "teachers as [[teacher.more]]"
         )
 
 

@@ -12,10 +12,11 @@ from pathlib import Path
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from client.folder import write_durably
+from distillation.experts import together, write_experts
 from distillation.kinds import Task
 from distillation.kit import Kit, Measured, kit_of
 from distillation.layout import Vector
-from distillation.model_files import ModelFiles, hash_files, locate
+from distillation.model_files import Expert, ModelFiles, hash_files, locate
 from distillation.planning import (
     PlannedArtifacts,
     declaration_of,
@@ -107,13 +108,16 @@ class Bench:
 
     @classmethod
     def load(cls, study: Study) -> "Bench":
-        """Find and load the teacher.
+        """Find and load the teacher, or all of them.
 
         Raises:
-            TeacherError: If it cannot be had, or the study's texts are too long for it.
+            TeacherError: If one cannot be had, or the study's texts are too long for it.
         """
-        files = locate(study.teacher.model, revision=study.teacher.revision, base=study.base)
-        return cls._of(study, files)
+        experts = [
+            Expert(locate(each.model, revision=each.revision, base=study.base), each.weight)
+            for each in study.teacher.all
+        ]
+        return cls._of(study, together(experts) if len(experts) > 1 else experts[0].files)
 
     @classmethod
     def _of(cls, study: Study, files: ModelFiles) -> "Bench":
@@ -256,7 +260,9 @@ def _write_artifacts(
     folder = run.artifacts / "student"
     bench.kit.save_student(student, bench.tokenizer, folder)
     teacher = run.artifacts / "teacher"
-    if not teacher.exists():
+    if bench.teacher_files.experts:
+        write_experts(bench.teacher_files, teacher)
+    elif not teacher.exists():
         teacher.symlink_to(bench.teacher_files.folder, target_is_directory=True)
     (run.artifacts / "recipe.json").write_bytes(recipe_of(study).to_bytes())
     plan = make_plan(

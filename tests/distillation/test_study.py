@@ -230,6 +230,25 @@ _BAD = {
         "soft = 1.0", 'more = [{term = "feature-cosine", weight = 1}]',
         ['student.train = "last"', "warm_up.feature_weight"],
     ),
+    "weight of one teacher": (
+        'population = "customers of the vendor"',
+        'population = "customers of the vendor"\nweight = 0.5', ["[teacher] weight", "whole mixture"],
+    ),
+    "second teacher without lineage": (
+        'population = "customers of the vendor"',
+        'population = "customers of the vendor"\nmore = [{model = "second"}]',
+        ["teacher.more[0]", "needs the key 'lineage'"],
+    ),
+    "second teacher of the hub": (
+        'population = "customers of the vendor"',
+        'population = "customers of the vendor"\n'
+        'more = [{model = "org/name", lineage = "public"}]',
+        ["[teacher] more[0]", "teacher.revision"],
+    ),
+    "states alone": (
+        "soft = 1.0", 'soft = 0\nmore = [{term = "feature-cosine", weight = 1}]',
+        ['student.train = "last"'],
+    ),
     "term without a weight": (
         "soft = 1.0", 'more = [{term = "brier", weight = 0}]', ["weight", "> 0"],
     ),

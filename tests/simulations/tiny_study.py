@@ -5,6 +5,7 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
@@ -48,7 +49,7 @@ class TinyStudy:
 def make(folder: Path, *, rounds: int = 3) -> TinyStudy:
     """Write teacher, data and study into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
-    _write_teacher(folder / "teacher")
+    write_teacher(folder / "teacher")
     chance = random.Random(0)
     private = [
         [_text(chance), chance.choice(["", "", *tiny.CLASSES]), chance.choice(tiny.CLASSES), region]
@@ -75,8 +76,15 @@ def _write(path: Path, rows: list[list[str]]) -> None:
         csv.writer(file).writerows(rows)
 
 
-def _write_teacher(folder: Path) -> None:
-    tiny.teacher_model().save_pretrained(folder)
+def write_teacher(folder: Path, *, seed: int = 0, order: tuple[int, ...] = (0, 1, 2)) -> None:
+    """Write a teacher, its classes in this order; the order changes no answer."""
+    model = tiny.teacher_model(seed=seed)
+    with torch.no_grad():
+        for values in (model.head.weight, model.head.bias):
+            values.copy_(values[list(order)].clone())
+    model.config.id2label = {new: tiny.CLASSES[old] for new, old in enumerate(order)}
+    model.config.label2id = {tiny.CLASSES[old]: new for new, old in enumerate(order)}
+    model.save_pretrained(folder)
     vocabulary = {word: number for number, word in enumerate(["[PAD]", "[UNK]", "[CLS]", *_WORDS])}
     words = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
     words.pre_tokenizer = Whitespace()
