@@ -76,6 +76,11 @@ class ClassificationKit:
             )
         return student
 
+    def outcomes_of(self, student: PreTrainedModel) -> tuple[str, ...]:
+        """Return its classes."""
+        named = {int(number): str(name) for number, name in (student.config.id2label or {}).items()}
+        return tuple(named[number] for number in sorted(named))
+
     def save_student(
         self, student: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path
     ) -> None:

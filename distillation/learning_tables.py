@@ -9,6 +9,9 @@ from decimal import Decimal
 from distillation.kinds import ServerRule, Train
 from distillation.study_file import Bounds, check_bounds, key
 
+FROM_TEACHER = "teacher"
+"""The value of student.from that names no folder."""
+
 _AT_LEAST_ONE = Bounds(least=1)
 _NOT_NEGATIVE = Bounds(least=0)
 _POSITIVE = Bounds(above=0)
@@ -20,8 +23,16 @@ _MOMENTUM = Bounds(least=0, below=1)
 class StudentTable:
     """What the student is made of, and which part of it learns privately."""
 
-    from_: str = key("What the student is cut from: `teacher`.", default="teacher")
-    layers: tuple[int, ...] = key("Which of the teacher's layers it keeps, from 0, ascending.")
+    from_: str = key(
+        "What the student starts from: `teacher`, from whose layers it is cut, or the folder of an "
+        "earlier run, whose released student goes on.",
+        default=FROM_TEACHER,
+    )
+    layers: tuple[int, ...] = key(
+        "Which of the teacher's layers it keeps, from 0, ascending; needed where it is cut from "
+        "the teacher.",
+        default=(),
+    )
     train: Train = key(
         "Which tensors are trained privately: of a classifier the `head`, or the `last` layer "
         "with it; of a language model low-rank adapters (`lora`), the `last` layer, or the gains "
@@ -44,8 +55,9 @@ class StudentTable:
 
     def __post_init__(self) -> None:
         check_bounds(self)
-        if self.from_ != "teacher":
-            raise ValueError(f"from: expected 'teacher', got '{self.from_[:80]}'")
+        if self.from_ != FROM_TEACHER:
+            self._check_going_on()
+            return
         ascending = tuple(sorted(set(self.layers)))
         if not self.layers or self.layers != ascending or self.layers[0] < 0:
             raise ValueError(
@@ -56,6 +68,15 @@ class StudentTable:
             raise ValueError(
                 f"trained_layers: expected at most the student's {len(self.layers)} layers, got "
                 f"{self.trained_layers}"
+            )
+
+    def _check_going_on(self) -> None:
+        if not self.from_.strip():
+            raise ValueError("from: expected 'teacher' or the folder of an earlier run, got none")
+        if self.layers:
+            raise ValueError(
+                "layers: a student that goes on from an earlier run keeps the layers it has: "
+                'remove this key, or cut a new student with from = "teacher"'
             )
 
 

@@ -20,6 +20,7 @@ from distillation.model_files import Expert, ModelFiles, hash_files, locate
 from distillation.planning import (
     PlannedArtifacts,
     declaration_of,
+    former_run,
     make_plan,
     recipe_of,
     source_sha256,
@@ -196,7 +197,8 @@ def prepare(
         RecordsError: If the records do not fit the teacher or the declared sizes.
         PlanRefusedError: If the study makes no plan.
     """
-    admit(declaration_of(study))
+    former = former_run(study)
+    admit(declaration_of(study), plans_on_record=former.plans if former else ())
     for name, rows in data.private.rows_by_region().items():
         own, size = data.private.subset(rows), study.regions[name].public_size
         check_public_size(own, name, size, unit=study.privacy.unit)
@@ -222,9 +224,22 @@ def prepare(
     return Prepared(plan, bench, loaded, part, start, test)
 
 
+def start_of(study: Study, bench: Bench) -> PreTrainedModel:
+    """Return the student before its public warm-up: cut from the teacher, or an earlier release.
+
+    Raises:
+        StudyError: If there is no such release.
+        TeacherError: If it does not fit the teacher, or cannot be cut so.
+    """
+    former = former_run(study)
+    if former is None:
+        return bench.kit.cut_student(bench.teacher, study.student)
+    return former.load_student(bench.kit, bench.tokenizer, bench.teacher.outcomes)
+
+
 def warmed_up(study: Study, bench: Bench, public: Records, done: Advance) -> PreTrainedModel:
     """Return the student after its public warm-up."""
-    student = bench.kit.cut_student(bench.teacher, study.student)
+    student = start_of(study, bench)
     bench.kit.warm_up(
         student,
         bench.teacher,

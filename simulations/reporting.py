@@ -144,7 +144,7 @@ def _teacher_name(study: Study) -> str:
 def _student(study: Study, prepared: Prepared) -> Student:
     layers = ", ".join(map(str, study.student.layers))
     return Student(
-        name=f"layers {layers} of the teacher",
+        name=f"layers {layers} of the teacher" if layers else "the student of an earlier run",
         parameters=sum(p.numel() for p in prepared.student.parameters()),
         trained_parameters=prepared.part.layout.size,
         trained_part=f"{prepared.bench.kit.describe_part(prepared.bench.recipe)} "

@@ -207,6 +207,10 @@ _BAD = {
         'model = "teacher"', 'model = "teacher"\ntemplate = "chat"', ["template", "plain text"],
     ),
     "no layers": ("layers = [0, 5]", "layers = []", ["layers", "such as [0, 5]"]),
+    "layers of an earlier student": (
+        "layers = [0, 5]", 'layers = [0, 5]\nfrom = "runs/first"', ["layers", "goes on"],
+    ),
+    "nowhere to start from": ("layers = [0, 5]", 'from = " "', ["from", "earlier run"]),
     "layer twice": ("layers = [0, 5]", "layers = [0, 0]", ["each once"]),
     "negative layer": ("layers = [0, 5]", "layers = [-1]", ["from 0"]),
     "no temperature": ("soft = 1.0", "temperature = 0", ["temperature", "> 0", "got 0"]),
@@ -232,7 +236,8 @@ _BAD = {
     ),
     "weight of one teacher": (
         'population = "customers of the vendor"',
-        'population = "customers of the vendor"\nweight = 0.5', ["[teacher] weight", "whole mixture"],
+        'population = "customers of the vendor"\nweight = 0.5',
+        ["[teacher] weight", "whole mixture"],
     ),
     "second teacher without lineage": (
         'population = "customers of the vendor"',

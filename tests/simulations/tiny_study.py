@@ -23,11 +23,12 @@ class TinyStudy:
     """Where the study is, and how it is written."""
 
     folder: Path
+    name: str = "study.toml"
 
     @property
     def file(self) -> Path:
         """The study."""
-        return self.folder / "study.toml"
+        return self.folder / self.name
 
     def edit(self, old: str, new: str) -> None:
         """Change the study file."""
