@@ -6,6 +6,7 @@ The other tables, and what holds for all of them, are in `distillation.study_tab
 from dataclasses import dataclass
 from decimal import Decimal
 
+from distillation.answers_table import AnswersTable
 from distillation.kinds import ServerRule, Train
 from distillation.study_file import Bounds, check_bounds, key
 
@@ -205,6 +206,9 @@ class WarmUpTable:
         bounds=_NOT_NEGATIVE,
     )
     seed: int = key("Order of the public records.", default=0, bounds=_NOT_NEGATIVE)
+    answers: tuple[AnswersTable, ...] = key(
+        "Teachers that answer public prompts for it, as below; for language models.", default=()
+    )
 
     def __post_init__(self) -> None:
         check_bounds(self)

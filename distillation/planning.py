@@ -87,7 +87,8 @@ def declaration_of(study: Study) -> Declaration:
         StudyError: If the run that the student goes on from cannot be read.
         LineageRefusedError: If their lineages do not become one.
     """
-    found = joined([teacher.declaration for teacher in study.teacher.all])
+    teachers = (*study.teacher.all, *study.warm_up.answers)
+    found = joined([teacher.declaration for teacher in teachers])
     former = former_run(study)
     return found if former is None else continued(found, former.plan.teacher, former.plan.hash)
 

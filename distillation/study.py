@@ -36,7 +36,7 @@ from distillation.study_tables import (
     RegionTable,
     StudyTable,
 )
-from distillation.teacher_table import TeacherTable
+from distillation.teacher_table import ExpertTable, TeacherTable
 from privacy.guarantee import Unit
 
 __all__ = [
@@ -205,6 +205,11 @@ def _check_task(study: Study) -> None:
 
 
 def _check_classification(study: Study) -> None:
+    if study.warm_up.answers:
+        raise StudyError(
+            "[warm_up] answers: a classifier reads no written answers; its teacher labels public "
+            'text: remove them, or set study.task = "language-model"'
+        )
     if study.test.label is None:
         raise StudyError("[data.test] needs the key 'label': without labels there is no test")
     named = [each.term for each in study.objective.more if each.term in _ON_LABELS]
@@ -227,6 +232,10 @@ def _check_classification(study: Study) -> None:
 
 
 def _check_language_model(study: Study) -> None:
+    if study.warm_up.answers and not study.warm_up.epochs:
+        raise StudyError(
+            "[warm_up] answers: nobody reads them where epochs = 0: give epochs, or remove them"
+        )
     labelled = [name for name in _DATA if getattr(study, name).label is not None]
     if labelled or study.private.all_labels is not None:
         name = (labelled or ["private"])[0]
@@ -288,8 +297,11 @@ def _check_unit(study: Study) -> None:
 
 
 def _check_teacher(study: Study) -> None:
-    for place, teacher in enumerate(study.teacher.all):
-        model, where = teacher.model, f"[teacher] more[{place - 1}]" if place else "[teacher]"
+    named: list[tuple[str, ExpertTable]] = [("[teacher]", study.teacher)]
+    named += [(f"[teacher] more[{n}]", each) for n, each in enumerate(study.teacher.more)]
+    named += [(f"[warm_up] answers[{n}]", each) for n, each in enumerate(study.warm_up.answers)]
+    for where, teacher in named:
+        model = teacher.model
         looks_remote = _HUB_ID.fullmatch(model) and not (study.base / model).is_dir()
         if looks_remote and teacher.revision is None:
             raise StudyError(

@@ -5,6 +5,7 @@ artifacts and plan, follows from public data, the teacher and the study alone.
 """
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -212,8 +213,9 @@ def prepare(
         with journal.stage("teacher preparation"), show.stage(title) as done:
             bench = bench.prepared(data.public, run, done)
     if not run.plan.exists():
+        answers = _answers(study, bench, run, journal, show)
         with journal.stage("public warm-up"), show.stage("Public warm-up of the student") as done:
-            student = warmed_up(study, bench, data.public, done)
+            student = warmed_up(study, bench, (*data.public.texts, *answers), done)
         _write_artifacts(study, data, bench, student, run)
     plan = Plan.from_bytes(run.plan.read_bytes())
     loaded = kit.load_student(run.artifacts / "student")
@@ -237,13 +239,26 @@ def start_of(study: Study, bench: Bench) -> PreTrainedModel:
     return former.load_student(bench.kit, bench.tokenizer, bench.teacher.outcomes)
 
 
-def warmed_up(study: Study, bench: Bench, public: Records, done: Advance) -> PreTrainedModel:
+def _answers(
+    study: Study, bench: Bench, run: RunFolder, journal: Journal, show: Progress
+) -> tuple[str, ...]:
+    """Return what the teachers of [[warm_up.answers]] write, as texts of the study's form."""
+    if not study.warm_up.answers:
+        return ()
+    from simulations.answers import answered_texts  # classifiers need no language models
+
+    path = run.artifacts / "answers.jsonl"
+    with journal.stage("answers"), show.stage("Further teachers answer public prompts") as done:
+        return answered_texts(study, bench.tokenizer, path, done)
+
+
+def warmed_up(study: Study, bench: Bench, public: Sequence[str], done: Advance) -> PreTrainedModel:
     """Return the student after its public warm-up."""
     student = start_of(study, bench)
     bench.kit.warm_up(
         student,
         bench.teacher,
-        bench.tokens(public),
+        bench.kit.tokens(public, bench.tokenizer, bench.recipe),
         _settings(study),
         recipe=bench.recipe,
         seed=study.warm_up.seed,

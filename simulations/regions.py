@@ -61,7 +61,7 @@ def make_parties(
     former = former_run(study)
     earlier = None if former is None else RunFolder(former.folder)
     keys = {
-        name: _region_keys(run.region(name), earlier and earlier.region(name))
+        name: _region_keys(run.region(name), None if earlier is None else earlier.region(name))
         for name in study.regions
     }
     registry = _registry(keys, server, cosigner, not_after=clock() + _YEAR_S)

@@ -7,6 +7,7 @@ from dataclasses import MISSING, Field
 from pathlib import Path
 from typing import Any
 
+from distillation.answers_table import AnswersTable
 from distillation.learning_tables import TermTable
 from distillation.study_file import toml_name
 from distillation.study_tables import OPTIONAL_TABLES, TABLES, GatesTable
@@ -28,6 +29,8 @@ def sections() -> str:
             kinds[GatesTable] = ["evaluation.gates"]
         if name == "teacher":
             kinds[ExpertTable] = ["[teacher.more]"]
+        if name == "warm_up":
+            kinds[AnswersTable] = ["[warm_up.answers]"]
         if name == "objective":
             kinds[TermTable] = ["[objective.more]"]
     return "\n".join(_section(names, kind) for kind, names in kinds.items())
@@ -42,12 +45,7 @@ def page() -> str:
 
 def _section(names: list[str], kind: type) -> str:
     heading = ", ".join(f"`[{name}]`" for name in names)
-    optional = names[0] in (
-        *OPTIONAL_TABLES,
-        "evaluation.gates",
-        "[objective.more]",
-        "[teacher.more]",
-    )
+    optional = names[0] in (*OPTIONAL_TABLES, "evaluation.gates") or names[0].startswith("[")
     intro = (kind.__doc__ or "") + (" May be left out." if optional else "")
     hints = typing.get_type_hints(kind)
     rows = [_row(field, hints) for field in dataclasses.fields(kind)]

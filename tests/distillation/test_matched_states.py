@@ -20,6 +20,7 @@ from distillation.kit import Labelling
 from distillation.labels import LabelCache, LabelSource
 from distillation.objectives import Objective, Targets, Weighted
 from distillation.objectives.features import FeatureCosine, FeatureDistance
+from distillation.objectives.values import Term
 from distillation.recipe import Recipe
 from distillation.records import Records
 from distillation.teacher import Answers, ClassifierTeacher
@@ -30,7 +31,7 @@ from privacy.noise import SecureStream
 from tests.distillation import tiny
 from tests.distillation.test_private_training import _optimizer, _terms
 
-_TERMS = {"cosine": FeatureCosine(), "distance": FeatureDistance()}
+_TERMS: dict[str, Term] = {"cosine": FeatureCosine(), "distance": FeatureDistance()}
 
 
 def _recipe(name: str, *, soft: float = 1.0) -> Recipe:

@@ -250,6 +250,24 @@ _BAD = {
         'more = [{model = "org/name", lineage = "public"}]',
         ["[teacher] more[0]", "teacher.revision"],
     ),
+    "answers for a classifier": (
+        "[privacy]",
+        '[[warm_up.answers]]\nmodel = "m"\nlineage = "public"\nprompts = "p.csv"\n'
+        'public_because = "ours"\n[privacy]',
+        ["[warm_up] answers", "language-model"],
+    ),
+    "answers to prompts of nobody knows whom": (
+        "[privacy]",
+        '[[warm_up.answers]]\nmodel = "m"\nlineage = "public"\nprompts = "p.csv"\n'
+        'public_because = " "\n[privacy]',
+        ["warm_up.answers[0]", "public_because"],
+    ),
+    "answers that are weighed": (
+        "[privacy]",
+        '[[warm_up.answers]]\nmodel = "m"\nlineage = "public"\nprompts = "p.csv"\n'
+        'public_because = "ours"\nweight = 2\n[privacy]',
+        ["warm_up.answers[0]", "weight"],
+    ),
     "states alone": (
         "soft = 1.0", 'soft = 0\nmore = [{term = "feature-cosine", weight = 1}]',
         ['student.train = "last"'],

@@ -39,7 +39,9 @@ weight = 0.5
 
 @pytest.fixture
 def study(tmp_path: Path) -> TinyStudy:
-    return tiny_study.make(tmp_path / "study", rounds=2)
+    made = tiny_study.make(tmp_path / "study", rounds=2)
+    made.edit("[warm_up]", "[baselines]\nrun = false\n[warm_up]")
+    return made
 
 
 def _with_second(study: TinyStudy, lineage: str, population: str = "") -> None:
