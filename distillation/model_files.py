@@ -20,6 +20,7 @@ _TOKENIZER_FILES = (
     "special_tokens_map.json",
     "vocab.txt",
     "merges.txt",
+    "chat_template.jinja",  # it decides how a chat is read, and which of its tokens count
 )
 
 
@@ -137,7 +138,7 @@ def _hub_folder(model: str, revision: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    wanted = ["*.json", "*.safetensors", "vocab.txt", "merges.txt"]
+    wanted = ["*.json", "*.safetensors", "vocab.txt", "merges.txt", "*.jinja"]
     try:
         return Path(snapshot_download(model, revision=revision, allow_patterns=wanted))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:

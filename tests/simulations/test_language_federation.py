@@ -8,6 +8,9 @@ import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from distillation.data.artifact import read
+from distillation.errors import RecordsError
+from distillation.language.text import cell_of, counts_of
+from distillation.objectives.instruction import Turn
 from distillation.study import Study
 from privacy.plan import Plan
 from simulations.prepare import Bench, StudyData, prepare
@@ -54,6 +57,30 @@ def test_a_language_study_needs_no_label(tmp_path: Path) -> None:
 
     assert set(data.private.labels) == set(data.test.labels) == {None}
     assert len(data.private) == 60
+
+
+def test_a_study_of_chats_counts_the_answers_only(tmp_path: Path) -> None:
+    """With its template selected, and refused for a record that is no chat, by its row."""
+    study = tiny_language_study.make(tmp_path)
+    template = study.folder / "teacher" / "chat_template.jinja"
+    template.write_text(
+        "{% for m in messages %}{{ m['role'] }} {{ m['content'] }} [END] {% endfor %}"
+        "{% if add_generation_prompt %}assistant {% endif %}"
+    )
+    study.edit("max_tokens = 16", 'template = "chat"\nmax_tokens = 32')
+    bench = Bench.load(Study.load(study.file))
+    turns = [Turn("user", "w1"), Turn("assistant", "w2 w3")] * 2
+    texts = (cell_of(turns), cell_of(turns[:2]))
+    tokens = bench.kit.tokens(texts, bench.tokenizer, bench.recipe)
+    counted = [
+        [i for i, counts in zip(ids, row, strict=True) if counts]
+        for ids, row in zip(tokens.ids, counts_of(tokens), strict=True)
+    ]
+    answer = bench.tokenizer("w2 w3 [END]")["input_ids"]
+
+    assert counted == [answer * 2, answer]
+    with pytest.raises(RecordsError, match="row 1 is no chat"):
+        bench.tokens(StudyData.read(bench.study).private)
 
 
 _ANSWERS = """[[warm_up.answers]]
