@@ -153,6 +153,9 @@ def test_a_student_goes_on_on_the_same_accounts(
     assert plans[1].teacher.plans == (plans[0].hash,)
     assert "starts from a release of the plans" in plans[1].teacher.not_covered
     assert kept.keys() == start.keys()
+    words = (second / "report.html").read_text()
+    assert "Before this study" in words
+    assert "never saw private data" not in words
     assert 12 not in asked  # no region asks for the labels that it has
     for region in result.report.regions:
         with Ledger.open(
