@@ -6,6 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,7 +14,9 @@ from distillation.classification_kit import ClassificationKit
 from distillation.ensemble_teacher import EnsembleTeacher
 from distillation.errors import TeacherError
 from distillation.experts import MANIFEST, locate_teacher, together, write_experts
+from distillation.measure.answering import answer
 from distillation.model_files import Expert, ModelFiles, locate
+from distillation.records import Records
 from distillation.teacher import ClassifierTeacher
 from tests.distillation import tiny
 from tests.simulations import tiny_study
@@ -70,6 +73,23 @@ def test_a_folder_of_experts_is_read_back(tmp_path: Path) -> None:
     assert isinstance(teacher, EnsembleTeacher)
     assert teacher.outcomes == tiny.CLASSES
     assert locate_teacher(tmp_path / "t0") == locate(str(tmp_path / "t0"))
+
+
+def test_a_mixture_is_judged_like_any_model(tmp_path: Path) -> None:
+    """Its folder is asked for answers as a student's is."""
+    files = _mixed(tmp_path, "1", "3")
+    write_experts(files, tmp_path / "teacher")
+    ids = ("1", "2")
+    records = Records(
+        ids=ids, texts=("w1 w2", "w3"), labels=("a", "b"), units=ids, regions=("", "")
+    )
+    alone = [answer(tmp_path / name, records).probabilities for name in ("t0", "t1")]
+
+    np.testing.assert_allclose(
+        answer(tmp_path / "teacher", records).probabilities,
+        0.25 * alone[0] + 0.75 * alone[1],
+        rtol=1e-5,
+    )
 
 
 def _json(change: Callable[[dict[str, object]], None]) -> Callable[[Path], None]:

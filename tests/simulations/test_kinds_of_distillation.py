@@ -75,7 +75,9 @@ def test_several_teachers_label_as_one_and_states_are_matched(
     assert len(files.experts) == 2
     assert plan.artifacts.teacher == files.weights_sha256
     assert plan.teacher.lineage is TeacherLineage.EXTERNAL_PRIVATE
-    assert "customers of the second" in (out / "report.html").read_text()
+    page = (out / "report.html").read_text()
+    assert "customers of the second" in page
+    assert "teacher + second" in page
     assert json.loads((out / "artifacts" / "recipe.json").read_text())["more"][0]["term"] == (
         "feature-cosine"
     )
