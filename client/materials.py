@@ -12,6 +12,7 @@ from client.folder import RegionFolder
 from client.policy import Policy
 from distillation.data.warm_start import RECORD, WarmStart
 from distillation.errors import ArtifactError
+from distillation.experts import locate_teacher
 from distillation.kit import Labelling, kit_of
 from distillation.labels import LabelCache, LabelSource
 from distillation.model_files import ModelFiles, locate
@@ -115,7 +116,7 @@ def load_materials(
         RecordsError: If the records are not usable under this plan.
         TeacherError: If a model cannot be loaded.
     """
-    teacher_files = locate(str(folder.artifacts / "teacher"))
+    teacher_files = locate_teacher(folder.artifacts / "teacher")
     student_files = locate(str(folder.artifacts / "student"))
     recipe = _recipe(folder)
     kit = kit_of(recipe.task)

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from distillation.ensemble_teacher import EnsembleTeacher
 from distillation.errors import TeacherError
 from distillation.held_out import HeldOut, held_out
 from distillation.kinds import Train
@@ -35,7 +36,9 @@ class ClassificationKit:
     """Classifiers; see `distillation.kit.Kit`, whose contract the docstrings there state."""
 
     def load_teacher(self, files: ModelFiles) -> ClassifierTeacher:
-        """Load a sequence classifier."""
+        """Load a sequence classifier, or several as one."""
+        if files.experts:
+            return EnsembleTeacher.load(files)
         if files.gguf is not None:
             raise TeacherError(
                 f"expected a classifier in safetensors, got the GGUF file {files.gguf}: it holds "
@@ -73,6 +76,11 @@ class ClassificationKit:
             )
         return student
 
+    def outcomes_of(self, student: PreTrainedModel) -> tuple[str, ...]:
+        """Return its classes."""
+        named = {int(number): str(name) for number, name in (student.config.id2label or {}).items()}
+        return tuple(named[number] for number in sorted(named))
+
     def save_student(
         self, student: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path
     ) -> None:
@@ -103,17 +111,25 @@ class ClassificationKit:
         *,
         positions: int,
     ) -> Targets:
-        """Return one distribution a record, and its label where it has one."""
-        log_probs = soft_labels(
+        """Return a distribution a record, its label where it has one, and the pooled state if used.
+
+        A batch of one and of many give the same state, bit by bit, as they do the distribution.
+        """
+        found = soft_labels(
             _classifier(teacher),
             tokens,
             cache=labelling.cache,
             source=labelling.source,
             record_ids=records.ids,
             texts=records.texts,
+            with_states=recipe.objective.matches_states,
         )
+        outcomes = len(teacher.outcomes)
+        log_probs, state = found[..., :outcomes], found[..., outcomes:]
         reference = references(records.labels, teacher.outcomes).unsqueeze(1)
-        return Targets(log_probs, reference, torch.ones(log_probs.shape[:2], dtype=torch.bool))
+        mask = torch.ones(log_probs.shape[:2], dtype=torch.bool)
+        features = (state,) if recipe.objective.matches_states else ()
+        return Targets(log_probs, reference, mask, features)
 
     def warm_up(
         self,
@@ -153,8 +169,8 @@ class ClassificationKit:
         return held_out(part, part.inputs(tokens), labels, answers.log_probs)
 
     def form(self, recipe: Recipe) -> str:
-        """Return nothing: a classifier's labels are whole distributions."""
-        return ""
+        """Return nothing for whole distributions alone, else that the pooled state is there too."""
+        return "distribution and pooled state" if recipe.objective.matches_states else ""
 
     def describe_part(self, recipe: Recipe) -> str:
         """Return in words which tensors private records may change."""

@@ -94,6 +94,9 @@ class Kit(Protocol):
             TeacherError: If the folder holds no student of this task.
         """
 
+    def outcomes_of(self, student: PreTrainedModel) -> tuple[str, ...] | None:
+        """Return the names of a student's outcomes, in order; None where its tokenizer is them."""
+
     def save_student(
         self, student: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path
     ) -> None:

@@ -151,6 +151,10 @@ class LanguageKit:
         """Load a causal model."""
         return load_causal(folder)
 
+    def outcomes_of(self, student: PreTrainedModel) -> None:
+        """Return nothing: the tokenizer names them."""
+        return
+
     def save_student(
         self, student: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path
     ) -> None:

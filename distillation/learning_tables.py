@@ -6,8 +6,12 @@ The other tables, and what holds for all of them, are in `distillation.study_tab
 from dataclasses import dataclass
 from decimal import Decimal
 
+from distillation.answers_table import AnswersTable
 from distillation.kinds import ServerRule, Train
 from distillation.study_file import Bounds, check_bounds, key
+
+FROM_TEACHER = "teacher"
+"""The value of student.from that names no folder."""
 
 _AT_LEAST_ONE = Bounds(least=1)
 _NOT_NEGATIVE = Bounds(least=0)
@@ -20,8 +24,16 @@ _MOMENTUM = Bounds(least=0, below=1)
 class StudentTable:
     """What the student is made of, and which part of it learns privately."""
 
-    from_: str = key("What the student is cut from: `teacher`.", default="teacher")
-    layers: tuple[int, ...] = key("Which of the teacher's layers it keeps, from 0, ascending.")
+    from_: str = key(
+        "What the student starts from: `teacher`, from whose layers it is cut, or the folder of an "
+        "earlier run, whose released student goes on.",
+        default=FROM_TEACHER,
+    )
+    layers: tuple[int, ...] = key(
+        "Which of the teacher's layers it keeps, from 0, ascending; needed where it is cut from "
+        "the teacher.",
+        default=(),
+    )
     train: Train = key(
         "Which tensors are trained privately: of a classifier the `head`, or the `last` layer "
         "with it; of a language model low-rank adapters (`lora`), the `last` layer, or the gains "
@@ -44,8 +56,9 @@ class StudentTable:
 
     def __post_init__(self) -> None:
         check_bounds(self)
-        if self.from_ != "teacher":
-            raise ValueError(f"from: expected 'teacher', got '{self.from_[:80]}'")
+        if self.from_ != FROM_TEACHER:
+            self._check_going_on()
+            return
         ascending = tuple(sorted(set(self.layers)))
         if not self.layers or self.layers != ascending or self.layers[0] < 0:
             raise ValueError(
@@ -56,6 +69,15 @@ class StudentTable:
             raise ValueError(
                 f"trained_layers: expected at most the student's {len(self.layers)} layers, got "
                 f"{self.trained_layers}"
+            )
+
+    def _check_going_on(self) -> None:
+        if not self.from_.strip():
+            raise ValueError("from: expected 'teacher' or the folder of an earlier run, got none")
+        if self.layers:
+            raise ValueError(
+                "layers: a student that goes on from an earlier run keeps the layers it has: "
+                'remove this key, or cut a new student with from = "teacher"'
             )
 
 
@@ -78,8 +100,9 @@ class TermTable:
     """One more term of the objective, as `[[objective.more]]`; each has its own constants."""
 
     term: str = key(
-        "`reverse`, `generalised-jsd`, `blend`, `brier`, `entropy-smoothing`, or `soft`, `hard` "
-        "and `label` at a temperature of their own."
+        "`reverse`, `generalised-jsd`, `blend`, `brier`, `entropy-smoothing`, `soft`, `hard` and "
+        "`label` at a temperature of their own, or, where hidden states are trained, "
+        "`feature-cosine` and `feature-distance`."
     )
     weight: Decimal = key("Its weight.", bounds=_POSITIVE)
     temperature: Decimal | None = key(
@@ -193,6 +216,9 @@ class WarmUpTable:
         "`data.public.origin` and `reason`.",
         default=0,
         bounds=Bounds(least=0, most=1_000_000),
+    )
+    answers: tuple[AnswersTable, ...] = key(
+        "Teachers that answer public prompts for it, as below; for language models.", default=()
     )
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ holds configuration and tokenizer too; nothing else: a pickle can run code.
 import hashlib
 import importlib.metadata
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from distillation.errors import TeacherError
@@ -19,6 +20,7 @@ _TOKENIZER_FILES = (
     "special_tokens_map.json",
     "vocab.txt",
     "merges.txt",
+    "chat_template.jinja",  # it decides how a chat is read, and which of its tokens count
 )
 
 
@@ -31,17 +33,32 @@ class ModelFiles:
         weights_sha256: Hex hash of config and weights, as the plan names it.
         tokenizer_sha256: Hex hash of the tokenizer's files.
         gguf: The name of the GGUF file; None where there are safetensors.
+        experts: Where several teachers answer as one, each of them; ``folder`` is the first one's.
     """
 
     folder: Path
     weights_sha256: str
     tokenizer_sha256: str
     gguf: str | None = None
+    experts: "tuple[Expert, ...]" = ()
 
     @property
     def loading(self) -> dict[str, str]:
         """What transformers' loaders have to be told beside the folder."""
         return {} if self.gguf is None else {"gguf_file": self.gguf}
+
+
+@dataclass(frozen=True, slots=True)
+class Expert:
+    """One of several teachers that answer as one.
+
+    Attributes:
+        files: Where it is.
+        weight: Its share of the mixture, before all are scaled to add up to 1; > 0.
+    """
+
+    files: ModelFiles
+    weight: Decimal
 
 
 def locate(model: str, *, revision: str | None = None, base: Path | None = None) -> ModelFiles:
@@ -121,7 +138,7 @@ def _hub_folder(model: str, revision: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    wanted = ["*.json", "*.safetensors", "vocab.txt", "merges.txt"]
+    wanted = ["*.json", "*.safetensors", "vocab.txt", "merges.txt", "*.jinja"]
     try:
         return Path(snapshot_download(model, revision=revision, allow_patterns=wanted))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:

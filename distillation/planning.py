@@ -13,8 +13,10 @@ from fractions import Fraction
 from pathlib import Path
 
 from distillation.dp.trainer import LocalOptimizer
+from distillation.former_run import FormerRun
 from distillation.kinds import ServerRule, Task, Template, Train
 from distillation.layout import Layout
+from distillation.learning_tables import FROM_TEACHER
 from distillation.model_files import ModelFiles
 from distillation.objectives import Objective, Weighted
 from distillation.objectives.registry import build
@@ -22,6 +24,7 @@ from distillation.recipe import Recipe
 from distillation.study import Study, term_of
 from privacy.guarantee import Neighbours, Unit
 from privacy.lineage import Declaration
+from privacy.lineage_join import continued, joined
 from privacy.noise import noise_scale
 from privacy.plan import (
     TRAIN,
@@ -85,8 +88,28 @@ def recipe_of(study: Study) -> Recipe:
 
 
 def declaration_of(study: Study) -> Declaration:
-    """Return what the study says about its teacher."""
-    return study.teacher.declaration
+    """Return what the study says about its teacher, or about all of them as one.
+
+    Where the student goes on from an earlier run, what that run's plan says is in it too.
+
+    Raises:
+        StudyError: If the run that the student goes on from cannot be read.
+        LineageRefusedError: If their lineages do not become one.
+    """
+    teachers = (*study.teacher.all, *study.warm_up.answers)
+    found = joined([teacher.declaration for teacher in teachers])
+    former = former_run(study)
+    return found if former is None else continued(found, former.plan.teacher, former.plan.hash)
+
+
+def former_run(study: Study) -> FormerRun | None:
+    """Return the run whose student this study's starts from; None: it is cut from the teacher.
+
+    Raises:
+        StudyError: If there is no such run, or it released no student.
+    """
+    said = study.student.from_
+    return None if said == FROM_TEACHER else FormerRun.open(study.base / said)
 
 
 def make_plan(study: Study, artifacts: PlannedArtifacts) -> Plan:

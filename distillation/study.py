@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from distillation.errors import StudyError, TrainingError
-from distillation.kinds import TRAINED, Task, Template
+from distillation.kinds import TRAINED, Task, Template, Train
 from distillation.learning_tables import (
     LabelsTable,
     ObjectiveTable,
@@ -36,7 +36,7 @@ from distillation.study_tables import (
     RegionTable,
     StudyTable,
 )
-from distillation.teacher_table import TeacherTable
+from distillation.teacher_table import ExpertTable, TeacherTable
 from privacy.guarantee import Unit
 
 __all__ = [
@@ -63,7 +63,7 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _DATA = ("public", "private", "test")
 _CONSTANTS = ("temperature", "alpha", "beta", "strength")
 _ON_LABELS = ("label", "blend", "brier", "entropy-smoothing")
-_ON_FEATURES = ("feature-cosine", "feature-distance")
+_ON_STATES = ("feature-cosine", "feature-distance")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +219,11 @@ def _check_task(study: Study) -> None:
 
 
 def _check_classification(study: Study) -> None:
+    if study.warm_up.answers:
+        raise StudyError(
+            "[warm_up] answers: a classifier reads no written answers; its teacher labels public "
+            'text: remove them, or set study.task = "language-model"'
+        )
     if study.test.label is None:
         raise StudyError("[data.test] needs the key 'label': without labels there is no test")
     named = [each.term for each in study.objective.more if each.term in _ON_LABELS]
@@ -241,6 +246,10 @@ def _check_classification(study: Study) -> None:
 
 
 def _check_language_model(study: Study) -> None:
+    if study.warm_up.answers and not study.warm_up.epochs:
+        raise StudyError(
+            "[warm_up] answers: nobody reads them where epochs = 0: give epochs, or remove them"
+        )
     labelled = [name for name in _DATA if getattr(study, name).label is not None]
     if labelled or study.private.all_labels is not None:
         name = (labelled or ["private"])[0]
@@ -252,6 +261,11 @@ def _check_language_model(study: Study) -> None:
         raise StudyError(
             "[evaluation] slices: a language model is judged token by token, not by parts of the "
             "test data: remove this key"
+        )
+    if study.teacher.more:
+        raise StudyError(
+            "[teacher] more: the labels of a language model are the top of one teacher's "
+            "vocabulary, and the tops of several make no distribution: name one teacher"
         )
     if study.objective.more:
         raise StudyError(
@@ -280,15 +294,27 @@ def _check_generated(study: Study) -> None:
 def _check_terms(study: Study) -> None:
     for place, each in enumerate(study.objective.more):
         where = f"[objective] more[{place}]"
-        if each.term in _ON_FEATURES:
+        if each.term in _ON_STATES and study.student.train is Train.HEAD:
             raise StudyError(
-                f"{where}: '{each.term}' compares hidden states, which are matched in the public "
-                "warm-up only: set warm_up.feature_weight"
+                f"{where}: '{each.term}' compares hidden states, and student.train = \"head\" "
+                'changes none: set student.train = "last", or warm_up.feature_weight to match '
+                "them on public text"
+            )
+        if each.term in _ON_STATES and not _on_outcomes(study.objective):
+            raise StudyError(
+                f"{where}: '{each.term}' says nothing about classes, and no other weight is above "
+                "0: the head would learn nothing; set objective.soft = 1.0"
             )
         try:
             build(term_of(each))
         except TrainingError as error:
             raise StudyError(f"{where}: {error}") from error
+
+
+def _on_outcomes(goal: ObjectiveTable) -> bool:
+    """Return whether the objective compares what the models say, beside their hidden states."""
+    others = any(each.term not in _ON_STATES for each in goal.more)
+    return others or bool(goal.soft + goal.hard + goal.label)
 
 
 def term_of(table: TermTable) -> dict[str, str]:
@@ -307,12 +333,21 @@ def _check_unit(study: Study) -> None:
 
 
 def _check_teacher(study: Study) -> None:
-    model = study.teacher.model
-    looks_remote = _HUB_ID.fullmatch(model) and not (study.base / model).is_dir()
-    if looks_remote and study.teacher.revision is None:
+    named: list[tuple[str, ExpertTable]] = [("[teacher]", study.teacher)]
+    named += [(f"[teacher] more[{n}]", each) for n, each in enumerate(study.teacher.more)]
+    named += [(f"[warm_up] answers[{n}]", each) for n, each in enumerate(study.warm_up.answers)]
+    for where, teacher in named:
+        model = teacher.model
+        looks_remote = _HUB_ID.fullmatch(model) and not (study.base / model).is_dir()
+        if looks_remote and teacher.revision is None:
+            raise StudyError(
+                f"{where} model: '{model}' is no folder beside the study, and a hub id needs "
+                "teacher.revision, the commit it was checked at: add it, or correct the folder"
+            )
+    if study.teacher.weight != 1 and not study.teacher.more:
         raise StudyError(
-            f"[teacher] model: '{model}' is no folder beside the study, and a hub id needs "
-            "teacher.revision, the commit it was checked at: add it, or correct the folder"
+            "[teacher] weight: one teacher is the whole mixture: remove this key, or name further "
+            "teachers as [[teacher.more]]"
         )
 
 

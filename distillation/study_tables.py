@@ -196,6 +196,12 @@ class RegionTable:
     budget_epsilon: Decimal | None = key(
         "ε that the region grants; absent: what the plan needs.", default=None, bounds=_POSITIVE
     )
+    budget_delta: Decimal | None = key(
+        "δ that the region grants; absent: what the plan needs, so that no later study can be "
+        "paid for.",
+        default=None,
+        bounds=Bounds(above=0, below=1),
+    )
 
     def __post_init__(self) -> None:
         check_bounds(self)

@@ -29,8 +29,8 @@ _ONLY_FOR: Mapping[str, tuple[TeacherLineage, ...]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TeacherTable:
-    """Who labels the records, inside each region."""
+class ExpertTable:
+    """One more teacher, as `[[teacher.more]]`: labels are the weighted mean of all teachers'."""
 
     model: str = key(
         "`package:NAME`, a folder relative to the study file, or a hub id with `revision`."
@@ -70,27 +70,9 @@ class TeacherTable:
         "those to label.",
         default="",
     )
-    max_tokens: int = key(
-        "Longest text, in tokens; longer ones are refused.",
-        default=64,
-        bounds=Bounds(least=8, most=512),
-    )
-    template: Template = key(
-        "For language models, how a record is read: plain `text`; a `chat`, a JSON list of "
-        "messages with role and content, of which the assistant's turns count; or `chat-whole`, "
-        "of which every token counts.",
-        default=Template.TEXT,
-    )
-    prepare_epochs: int = key(
-        "Passes over the public text by which a language model is made ready to teach. The text "
-        "is declared public, so the lineage stays what it is.",
-        default=0,
-        bounds=Bounds(least=0),
-    )
-
-    prepare_learning_rate: Decimal = key(
-        "The highest learning rate of that preparation.",
-        default=Decimal("0.0001"),
+    weight: Decimal = key(
+        "Its share of the mixture where there are several teachers.",
+        default=Decimal(1),
         bounds=Bounds(above=0),
     )
 
@@ -161,3 +143,41 @@ class TeacherTable:
                 f"{', '.join(plan[:70] for plan in wrong or self.plans)}: take them from the "
                 "plans' reports"
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeacherTable(ExpertTable):
+    """Who labels the records, inside each region."""
+
+    max_tokens: int = key(
+        "Longest text, in tokens; longer ones are refused.",
+        default=64,
+        bounds=Bounds(least=8, most=512),
+    )
+    template: Template = key(
+        "For language models, how a record is read: plain `text`; a `chat`, a JSON list of "
+        "messages with role and content, of which the assistant's turns count; or `chat-whole`, "
+        "of which every token counts.",
+        default=Template.TEXT,
+    )
+    prepare_epochs: int = key(
+        "Passes over the public text by which a language model is made ready to teach. The text "
+        "is declared public, so the lineage stays what it is.",
+        default=0,
+        bounds=Bounds(least=0),
+    )
+
+    prepare_learning_rate: Decimal = key(
+        "The highest learning rate of that preparation.",
+        default=Decimal("0.0001"),
+        bounds=Bounds(above=0),
+    )
+
+    more: tuple[ExpertTable, ...] = key(
+        "Further teachers of a classifier, as below; the student is cut from this one.", default=()
+    )
+
+    @property
+    def all(self) -> tuple[ExpertTable, ...]:
+        """Every teacher, this one first."""
+        return (self, *self.more)

@@ -19,6 +19,7 @@ from distillation.errors import TrainingError
 from distillation.kinds import TRAINED, Task, Train
 from distillation.layout import Layout, Vector
 from distillation.objectives import Objective, Targets
+from distillation.objectives.values import Outputs
 from distillation.students import MeanPoolClassifier, encoder_layers, pool
 from distillation.tokens import Batch, Tokens
 from distillation.top_k import TokenTargets
@@ -89,7 +90,12 @@ class TrainedPart(ABC):
                 f"expected targets over classes for a {type(self).__name__}, got top-k labels: "
                 "is this another task's part?"
             )
-        return objective.per_record(self.logits(module, inputs), targets)
+        said = self.outputs(module, inputs)
+        return objective.per_record(said.logits, targets, features=said.features)
+
+    def outputs(self, module: nn.Module, inputs: FrozenInputs) -> Outputs:
+        """Return logits and the hidden states that the part changes: by default none."""
+        return Outputs(self.logits(module, inputs))
 
     def inputs(self, tokens: Tokens) -> FrozenInputs:
         """Return the frozen inputs of all records, bit-identical whatever else is there."""
@@ -163,13 +169,13 @@ class _Top(nn.Module):
         self.head = copy.deepcopy(student.head)
         self.scale = student.config.feature_scale
 
-    def forward(self, values: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (B, K) and the pooled last hidden state, (B, H), of length 1."""
         bias = torch.where(mask, 0.0, torch.finfo(values.dtype).min)[:, None, None, :]
         hidden = self.layer(values, attention_mask=bias)
         weights = mask.unsqueeze(-1).to(hidden.dtype)
         pooled = normalize((hidden * weights).sum(dim=1) / weights.sum(dim=1), dim=-1)
-        out: Tensor = self.head(self.scale * pooled)
-        return out
+        return self.head(self.scale * pooled), pooled
 
 
 class LastLayerPart(TrainedPart):
@@ -198,8 +204,12 @@ class LastLayerPart(TrainedPart):
 
     def logits(self, module: nn.Module, inputs: FrozenInputs) -> Tensor:
         """Return logits (B, 1, K)."""
-        out: Tensor = module(inputs.values, inputs.mask)
-        return out.unsqueeze(1)
+        return self.outputs(module, inputs).logits
+
+    def outputs(self, module: nn.Module, inputs: FrozenInputs) -> Outputs:
+        """Return logits (B, 1, K) and the pooled last hidden state, (B, 1, H)."""
+        logits, pooled = module(inputs.values, inputs.mask)
+        return Outputs(logits.unsqueeze(1), (pooled.unsqueeze(1),))
 
 
 def trained_part(student: MeanPoolClassifier, train: Train) -> TrainedPart:

@@ -49,6 +49,12 @@ def require_same_vocabulary(
     )
 
 
+def same_reading(one: PreTrainedTokenizerBase, other: PreTrainedTokenizerBase) -> bool:
+    """Return whether both tokenizers give every token the same number and the same special role."""
+    roles = [(each.get_vocab(), each.special_tokens_map) for each in (one, other)]
+    return roles[0] == roles[1]
+
+
 def require_rows(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, whose: str) -> None:
     """Check that a model has an embedding for every token of the tokenizer beside it.
 

@@ -119,8 +119,12 @@ def soft_labels(
     source: LabelSource,
     record_ids: Sequence[str],
     texts: Sequence[str],
+    with_states: bool = False,
 ) -> Tensor:
     """Return the teacher's log-probabilities, (n, T, K): cached where they are, else computed.
+
+    With ``with_states`` the pooled state stands behind them, (n, 1, K + H): one box a record holds
+    both, so that a record has both or neither.
 
     A labelling that was killed goes on where it stopped: each batch is kept before the next.
     Records of one length are asked for together, since their batches have one shape.
@@ -131,7 +135,10 @@ def soft_labels(
     order = by_length(tokens)
 
     def answer(places: Sequence[int]) -> list[Tensor]:
-        return list(teacher.answer(tokens.rows([order[place] for place in places])).log_probs)
+        said = teacher.answer(tokens.rows([order[place] for place in places]))
+        if not with_states:
+            return list(said.log_probs)
+        return list(torch.cat([said.log_probs, said.features.unsqueeze(1)], dim=-1))
 
     labels = stream_labels(
         [record_ids[row] for row in order],

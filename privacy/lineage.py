@@ -50,6 +50,9 @@ NEVER = frozenset(
 WITHOUT_POPULATION = frozenset({TeacherLineage.PUBLIC, TeacherLineage.REGION_DP})
 """Lineages whose people need no name: nobody in particular, or the account's own."""
 
+_ON_PLANS = frozenset({TeacherLineage.FEDERATED_DP, TeacherLineage.REGION_DP})
+"""Lineages that rest on earlier plans of this system."""
+
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
@@ -62,7 +65,8 @@ class Declaration:
             several trainings added up; for external-dp and federated-dp.
         disjoint_attested_by: Who attests that nobody is both in its training data and in a
             region; empty if nobody does.
-        plans: SHA-256 of every plan that trained it, hex; for federated-dp and region-dp.
+        plans: SHA-256 of every plan that trained it, hex, for federated-dp and region-dp; and
+            whatever the lineage, of every plan whose release the student starts from.
         public_attested_by: For held-out: who declares the part that trained it public.
     """
 
@@ -96,7 +100,14 @@ class Declaration:
 
     @property
     def not_covered(self) -> str:
-        """One sentence on whom the guarantee of a plan with this teacher does not cover."""
+        """Whom the guarantee of a plan with this teacher does not cover, in a sentence or two."""
+        of_student = self.plans and self.lineage not in _ON_PLANS
+        further = f" The student starts from a release of the plans {self._plans_said}, which the "
+        further += "same account paid for."
+        return self._not_covered_by_teacher + (further if of_student else "")
+
+    @property
+    def _not_covered_by_teacher(self) -> str:
         who = self.population.strip()
         match self.lineage:
             case TeacherLineage.PUBLIC:
@@ -243,14 +254,20 @@ def _check_guarantees(declaration: Declaration) -> None:
 def _check_plans(declaration: Declaration, plans_on_record: Collection[str]) -> None:
     """Check the references to earlier plans, where the lineage rests on them."""
     lineage = declaration.lineage
-    if lineage not in (TeacherLineage.FEDERATED_DP, TeacherLineage.REGION_DP):
+    missing = [plan[:12] for plan in declaration.plans if plan not in plans_on_record]
+    if lineage not in _ON_PLANS:
+        if missing:
+            raise LineageRefusedError(
+                f"the student starts from a release of {', '.join(missing)}, for which the account "
+                "that would pay has no charge, so what that release tells of its records is not "
+                "paid for: start from a release of plans of this account, or cut a new student"
+            )
         return
     if not declaration.plans:
         raise LineageRefusedError(
             f"a {lineage} teacher needs the hashes of the plans that trained it, since their "
             "charge is what it rests on: take them from those plans' reports and declare them"
         )
-    missing = [plan[:12] for plan in declaration.plans if plan not in plans_on_record]
     if lineage is TeacherLineage.REGION_DP and missing:
         raise LineageRefusedError(
             f"the account that would pay has no charge for {', '.join(missing)}, which trained "

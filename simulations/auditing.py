@@ -17,7 +17,7 @@ from distillation.study import Study
 from privacy.charging import charge
 from privacy.guarantee import Bound
 from privacy.plan import TRAIN
-from simulations.prepare import Bench, region_code_sha256
+from simulations.prepare import Bench, region_code_sha256, start_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def audit_study(study_file: Path, *, canaries: int, runs: int, date: str, who: s
     """
     study = Study.load(study_file)
     bench = Bench.load(study)
-    student = bench.kit.cut_student(bench.teacher, study.student)
+    student = start_of(study, bench)
     part = bench.kit.part(student, bench.recipe)
     plan = make_plan(
         study,

@@ -12,6 +12,7 @@ from decimal import Decimal
 from client.training import step_terms
 from distillation.evaluation import Quality
 from distillation.kinds import Task
+from distillation.learning_tables import FROM_TEACHER
 from distillation.objectives import Objective
 from distillation.plan_terms import optimizer_of
 from distillation.planning import recipe_of
@@ -93,7 +94,11 @@ def compare(
     arms = [
         _fixed(ArmName.TEACHER, found[ArmName.TEACHER][0]),
         _release(again, found[ArmName.DISTILLED], epsilon),
-        _fixed(ArmName.PUBLIC_ONLY, found[ArmName.PUBLIC_ONLY][0]),
+        _fixed(
+            ArmName.PUBLIC_ONLY,
+            found[ArmName.PUBLIC_ONLY][0],
+            goes_on=study.student.from_ != FROM_TEACHER,
+        ),
     ]
     for one in wanted:
         cost = None if one.arm.terms is None else epsilon
@@ -220,7 +225,7 @@ def _slower(recipe: Recipe) -> Recipe:
     return replace(recipe, optimizer=replace(recipe.optimizer, learning_rate=rate))
 
 
-def _fixed(name: ArmName, quality: Quality) -> Arm:
+def _fixed(name: ArmName, quality: Quality, *, goes_on: bool = False) -> Arm:
     words = {
         ArmName.TEACHER: ("Teacher", "The teacher itself, as it came."),
         ArmName.PUBLIC_ONLY: (
@@ -229,6 +234,9 @@ def _fixed(name: ArmName, quality: Quality) -> Arm:
         ),
     }
     title, description = words[name]
+    if goes_on:
+        title = "Before this study"
+        description = "The earlier release after its public warm-up; this study taught it nothing."
     return Arm.measured(
         name,
         title=title,

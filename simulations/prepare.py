@@ -5,7 +5,7 @@ artifacts and plan, follows from public data, the teacher and the study alone.
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,13 +15,15 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from client.folder import write_durably
 from distillation.data.prompts import Answered
 from distillation.data.warm_start import WarmStart
+from distillation.experts import together, write_experts
 from distillation.kinds import Task
 from distillation.kit import Kit, Measured, kit_of
 from distillation.layout import Vector
-from distillation.model_files import ModelFiles, hash_files, locate
+from distillation.model_files import Expert, ModelFiles, hash_files, locate
 from distillation.planning import (
     PlannedArtifacts,
     declaration_of,
+    former_run,
     make_plan,
     recipe_of,
     source_sha256,
@@ -121,13 +123,16 @@ class Bench:
 
     @classmethod
     def load(cls, study: Study) -> "Bench":
-        """Find and load the teacher.
+        """Find and load the teacher, or all of them.
 
         Raises:
-            TeacherError: If it cannot be had, or the study's texts are too long for it.
+            TeacherError: If one cannot be had, or the study's texts are too long for it.
         """
-        files = locate(study.teacher.model, revision=study.teacher.revision, base=study.base)
-        return cls._of(study, files)
+        experts = [
+            Expert(locate(each.model, revision=each.revision, base=study.base), each.weight)
+            for each in study.teacher.all
+        ]
+        return cls._of(study, together(experts) if len(experts) > 1 else experts[0].files)
 
     @classmethod
     def _of(cls, study: Study, files: ModelFiles) -> "Bench":
@@ -208,7 +213,8 @@ def prepare(
         RecordsError: If the records do not fit the teacher or the declared sizes.
         PlanRefusedError: If the study makes no plan.
     """
-    admit(declaration_of(study))
+    former = former_run(study)
+    admit(declaration_of(study), plans_on_record=former.plans if former else ())
     for name, rows in data.private.rows_by_region().items():
         own, size = data.private.subset(rows), study.regions[name].public_size
         check_public_size(own, name, size, unit=study.privacy.unit)
@@ -222,8 +228,9 @@ def prepare(
         with journal.stage("teacher preparation"), show.stage(title) as done:
             bench = bench.prepared(data.public, run, done)
     if not run.plan.exists():
+        answers = _answers(study, bench, run, journal, show)
         with journal.stage("public warm-up"), show.stage("Public warm-up of the student") as done:
-            student, answered = warmed_up(study, bench, data.public, done)
+            student, answered = warmed_up(study, bench, (*data.public.texts, *answers), done)
         _write_artifacts(study, bench, student, answered, run)
     plan = Plan.from_bytes(run.plan.read_bytes())
     record = read_record(study, run.artifacts, plan)
@@ -235,11 +242,37 @@ def prepare(
     return Prepared(plan, bench, loaded, part, start, test, record)
 
 
+def start_of(study: Study, bench: Bench) -> PreTrainedModel:
+    """Return the student before its public warm-up: cut from the teacher, or an earlier release.
+
+    Raises:
+        StudyError: If there is no such release.
+        TeacherError: If it does not fit the teacher, or cannot be cut so.
+    """
+    former = former_run(study)
+    if former is None:
+        return bench.kit.cut_student(bench.teacher, study.student)
+    return former.load_student(bench.kit, bench.tokenizer, bench.teacher.outcomes)
+
+
+def _answers(
+    study: Study, bench: Bench, run: RunFolder, journal: Journal, show: Progress
+) -> tuple[str, ...]:
+    """Return what the teachers of [[warm_up.answers]] write, as texts of the study's form."""
+    if not study.warm_up.answers:
+        return ()
+    from simulations.answers import answered_texts  # classifiers need no language models
+
+    path = run.artifacts / "answers.jsonl"
+    with journal.stage("answers"), show.stage("Further teachers answer public prompts") as done:
+        return answered_texts(study, bench.tokenizer, path, done)
+
+
 def warmed_up(
-    study: Study, bench: Bench, public: Records, done: Advance
+    study: Study, bench: Bench, public: Sequence[str], done: Advance
 ) -> tuple[PreTrainedModel, Answered | None]:
     """Return the student after its public warm-up, and the texts where some were generated."""
-    student = bench.kit.cut_student(bench.teacher, study.student)
+    student = start_of(study, bench)
     settings = _settings(study)
     if study.warm_up.generated:
         tokenizer = bench.tokenizer
@@ -247,7 +280,7 @@ def warmed_up(
     bench.kit.warm_up(
         student,
         bench.teacher,
-        bench.tokens(public),
+        bench.kit.tokens(public, bench.tokenizer, bench.recipe),
         settings,
         recipe=bench.recipe,
         seed=study.warm_up.seed,
@@ -279,7 +312,9 @@ def _write_artifacts(
     folder = run.artifacts / "student"
     bench.kit.save_student(student, bench.tokenizer, folder)
     teacher = run.artifacts / "teacher"
-    if not teacher.exists():
+    if bench.teacher_files.experts:
+        write_experts(bench.teacher_files, teacher)
+    elif not teacher.exists():
         teacher.symlink_to(bench.teacher_files.folder, target_is_directory=True)
     (run.artifacts / "recipe.json").write_bytes(recipe_of(study).to_bytes())
     files, learned_from = locate(str(folder)), hash_files([study.base / study.public.source])

@@ -8,8 +8,7 @@ import csv
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from decimal import Decimal
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from client.folder import RegionFolder, RegionKeys, create_keys, open_account, w
 from client.materials import Materials, load_materials
 from client.policy import Policy
 from distillation.model_files import ModelFiles
+from distillation.planning import former_run
 from distillation.records import Records
 from distillation.study import Study
 from distillation.teacher import Teacher
@@ -26,6 +26,7 @@ from privacy.guarantee import Bound, Neighbours
 from privacy.ledger import Ledger
 from privacy.plan import Plan
 from protocol.identity import Identity, RegionRecord, Registry
+from simulations.going_on import granted, take_over, took_part
 from simulations.run_folder import RunFolder
 
 APPROVED_BY = "simulation"
@@ -57,7 +58,12 @@ def make_parties(
         server = Identity.from_private_bytes((run.server / "identity.key").read_bytes())
         return Parties(Registry.from_bytes(registry_file.read_bytes()), server)
     server, cosigner = _server_keys(run.server)
-    keys = {name: _region_keys(run.region(name)) for name in study.regions}
+    former = former_run(study)
+    earlier = None if former is None else RunFolder(former.folder)
+    keys = {
+        name: _region_keys(run.region(name), None if earlier is None else earlier.region(name))
+        for name in study.regions
+    }
     registry = _registry(keys, server, cosigner, not_after=clock() + _YEAR_S)
     rows = private.rows_by_region()
     for name in study.regions:
@@ -65,7 +71,12 @@ def make_parties(
         _write_records(folder.root / "records.csv", private.subset(rows[name]))
         write_durably(folder.registry, registry.to_bytes())
         _link(folder.artifacts, run.artifacts)
-        open_account(folder, _policy(study, plan, name, registry), clock=clock)
+        policy = _policy(study, plan, name, registry)
+        if folder.ledger.exists():
+            limit, *more = granted(folder, policy.lineage, clock=clock)
+            replace(policy, limit=limit, more_limits=tuple(more)).save(folder.policy)
+        else:
+            open_account(folder, policy, clock=clock)
     write_durably(registry_file, registry.to_bytes())
     return Parties(registry, server)
 
@@ -106,7 +117,7 @@ def approve_everywhere(
 
 def _policy(study: Study, plan: Plan, name: str, registry: Registry) -> Policy:
     """Return the policy of a steward who grants what the study says, or what the plan needs."""
-    granted = study.regions[name].budget_epsilon
+    epsilon, delta = study.regions[name].budget_epsilon, study.regions[name].budget_delta
     need = charge(plan, name).epsilon
     return Policy(
         region=name,
@@ -118,8 +129,8 @@ def _policy(study: Study, plan: Plan, name: str, registry: Registry) -> Policy:
         limit=Bound(
             plan.unit,
             Neighbours.ADD_OR_REMOVE_ONE,
-            Decimal(granted) if granted is not None else need,
-            plan.delta,
+            need if epsilon is None else epsilon,
+            plan.delta if delta is None else delta,
         ),
         lineages=(plan.teacher.lineage,),
         registry_sha256=registry.hash.hex(),
@@ -143,10 +154,15 @@ def _server_keys(folder: Path) -> tuple[Identity, Identity]:
     return keys[0], keys[1]
 
 
-def _region_keys(folder: RegionFolder) -> RegionKeys:
-    """Make a region's keys; a folder that an interrupted start left behind is made again."""
+def _region_keys(folder: RegionFolder, former: RegionFolder | None) -> RegionKeys:
+    """Make a region's keys, or take over those of an earlier run, with its ledger.
+
+    A folder that an interrupted start left behind is made again.
+    """
     if folder.root.exists():
         shutil.rmtree(folder.root)
+    if former is not None and took_part(former):
+        return take_over(former, folder)
     return create_keys(folder)
 
 

@@ -13,6 +13,7 @@ from distillation.evaluation import Quality
 from distillation.kinds import Task
 from distillation.layout import Vector
 from distillation.study import Study
+from distillation.teacher_table import ExpertTable
 from distillation.trained_part import TrainedPart
 from privacy.ledger import Ledger
 from privacy.plan import Plan
@@ -150,8 +151,12 @@ def _warm_start_not_covered(prepared: Prepared) -> tuple[str, ...]:
 
 
 def _teacher_name(study: Study) -> str:
+    """Return the teacher's name, or those of all that label as one."""
+    return " + ".join(_name_of(study, terms) for terms in study.teacher.all)
+
+
+def _name_of(study: Study, terms: ExpertTable) -> str:
     """Return a package or a hub id as it is named, a folder without the path of this machine."""
-    terms = study.teacher
     if (study.base / terms.model).is_dir():
         return (study.base / terms.model).name
     return terms.model if terms.revision is None else f"{terms.model}@{terms.revision}"
@@ -160,7 +165,7 @@ def _teacher_name(study: Study) -> str:
 def _student(study: Study, prepared: Prepared) -> Student:
     layers = ", ".join(map(str, study.student.layers))
     return Student(
-        name=f"layers {layers} of the teacher",
+        name=f"layers {layers} of the teacher" if layers else "the student of an earlier run",
         parameters=sum(p.numel() for p in prepared.student.parameters()),
         trained_parameters=prepared.part.layout.size,
         trained_part=f"{prepared.bench.kit.describe_part(prepared.bench.recipe)} "

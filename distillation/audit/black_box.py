@@ -83,14 +83,9 @@ def with_canaries(region: Workbench, canaries: Workbench, coins: NDArray[np.bool
     a, b = region.inputs, present.inputs
     longest = max(a.values.shape[1], b.values.shape[1])
     a, b = _padded(a, longest), _padded(b, longest)
-    mine, other = region.classes, present.classes
     return Workbench(
         FrozenInputs(torch.cat([a.values, b.values]), torch.cat([a.mask, b.mask])),
-        Targets(
-            torch.cat([mine.log_probs, other.log_probs]),
-            torch.cat([mine.reference, other.reference]),
-            torch.cat([mine.mask, other.mask]),
-        ),
+        region.classes.joined(present.classes),
     )
 
 

@@ -23,6 +23,7 @@ class Generator(StrEnum):
 
     CURATED = "curated"
     WORD_MIX = "word-mix"
+    TEACHER_ANSWER = "teacher-answer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

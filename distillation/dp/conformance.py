@@ -149,15 +149,17 @@ def _values(module: nn.Module) -> dict[str, Tensor]:
 def _teacher(subject: Subject) -> Finding:
     """The teacher's answers are the same bits alone, in company, and in another order."""
     ids, padding = subject.tokens.ids, subject.tokens.padding
-    among = subject.teacher.answer(subject.tokens).log_probs
-    turned = subject.teacher.answer(Tokens(ids[::-1], padding)).log_probs.flip(0)
-    alone = [
-        subject.teacher.answer(Tokens((ids[row],), padding)).log_probs for row in (0, len(ids) - 1)
-    ]
-    same = (
-        torch.equal(among, turned)
-        and torch.equal(among[:1], alone[0])
-        and torch.equal(among[-1:], alone[1])
+    among = subject.teacher.answer(subject.tokens)
+    turned = subject.teacher.answer(Tokens(ids[::-1], padding))
+    alone = [subject.teacher.answer(Tokens((ids[row],), padding)) for row in (0, len(ids) - 1)]
+    same = all(
+        torch.equal(values, other.flip(0))
+        and torch.equal(values[:1], first)
+        and torch.equal(values[-1:], last)
+        for values, other, first, last in (
+            (among.log_probs, turned.log_probs, alone[0].log_probs, alone[1].log_probs),
+            (among.features, turned.features, alone[0].features, alone[1].features),
+        )
     )
     return Finding(
         Check.TEACHER,

@@ -167,8 +167,22 @@ def make_up(part: TrainedPart, recipe: Recipe, terms: StepTerms, teacher: Teache
     start = part.vector()
     moved = start + 0.1 * torch.randn(start.shape, generator=chance).numpy()  # no zero head
     weights: Vector = moved.astype(np.float32)
-    bench = Workbench(part.inputs(tokens), Targets.of_classes(log_probs, reference))
+    inputs = part.inputs(tokens)
+    targets = Targets.of_classes(log_probs, reference)
+    targets = replace(targets, features=made_up_states(part, inputs, recipe, chance))
+    bench = Workbench(inputs, targets)
     return Subject(part, recipe, terms, teacher, weights, tokens, bench)
+
+
+@torch.no_grad()
+def made_up_states(
+    part: TrainedPart, inputs: FrozenInputs, recipe: Recipe, chance: torch.Generator
+) -> tuple[Tensor, ...]:
+    """Return a teacher's hidden states that nobody has, if the objective compares any."""
+    if not recipe.objective.matches_states:
+        return ()
+    ours = part.outputs(part.module, inputs).features
+    return tuple(torch.randn(state.shape, generator=chance) for state in ours)
 
 
 def scaled(bench: Workbench, factor: float) -> Workbench:
@@ -179,14 +193,9 @@ def scaled(bench: Workbench, factor: float) -> Workbench:
 def joined(first: Workbench, second: Workbench) -> Workbench:
     """Return the records of both, of one input length."""
     a, b = first.inputs, second.inputs
-    mine, other = first.classes, second.classes
     return Workbench(
         FrozenInputs(torch.cat([a.values, b.values]), torch.cat([a.mask, b.mask])),
-        Targets(
-            torch.cat([mine.log_probs, other.log_probs]),
-            torch.cat([mine.reference, other.reference]),
-            torch.cat([mine.mask, other.mask]),
-        ),
+        first.classes.joined(second.classes),
     )
 
 

@@ -3,6 +3,8 @@
 Quantised weights of a GGUF file are unpacked to float32 once, at loading.
 """
 
+import importlib.util
+import struct
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -16,7 +18,8 @@ from distillation.language.families import family_of
 from distillation.loading import one_at_a_time
 
 _UNREADABLE = (
-    ImportError, KeyError, NotImplementedError, OSError, RuntimeError, SafetensorError, ValueError,
+    ImportError, IndexError, KeyError, NotImplementedError, OSError, RuntimeError, SafetensorError,
+    ValueError, struct.error,  # the last from a GGUF file that is cut off
 )  # fmt: skip
 
 
@@ -30,6 +33,11 @@ def load_causal(folder: Path, *, gguf: str | None = None) -> PreTrainedModel:
     Raises:
         TeacherError: If there is none, some of its weights are not there, or its family is unknown.
     """
+    if gguf is not None and importlib.util.find_spec("gguf") is None:
+        raise TeacherError(
+            f"the GGUF file '{gguf}' is read with the package gguf, which is not installed: "
+            "pip install gguf, or convert the model to safetensors"
+        )
     transformers.logging.disable_progress_bar()
     option = {} if gguf is None else {"gguf_file": gguf}
     try:
@@ -45,8 +53,7 @@ def load_causal(folder: Path, *, gguf: str | None = None) -> PreTrainedModel:
     except _UNREADABLE as error:
         raise TeacherError(
             f"expected a causal language model with safetensors, or a GGUF file, in "
-            f"'{folder.name}', transformers says {type(error).__name__}: check its config.json; "
-            "a GGUF file needs the package gguf"
+            f"'{folder.name}', transformers says {type(error).__name__}: check its config.json"
         ) from error
     model, found = pair
     if found["missing_keys"]:  # transformers would fill them with random numbers

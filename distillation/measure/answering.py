@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from distillation.ensemble_teacher import EnsembleTeacher
 from distillation.errors import RecordsError, TeacherError
+from distillation.experts import locate_teacher
 from distillation.measure.judged import Floats, Judged
-from distillation.model_files import locate
 from distillation.records import Records, check_labels
 from distillation.teacher import ClassifierTeacher, Progress, load_tokenizer
 from distillation.tokens import tokenize
@@ -37,14 +38,15 @@ class ModelAnswers:
 
 
 def answer(folder: Path, records: Records, progress: Progress = lambda share: None) -> ModelAnswers:
-    """Ask a classifier, student or teacher, for its probabilities.
+    """Ask a classifier, student, teacher or several teachers as one, for its probabilities.
 
     Raises:
         TeacherError: If the folder holds no classifier.
         RecordsError: If a text is too long for it or holds nothing to read.
     """
-    files = locate(str(folder))
-    model, tokenizer = ClassifierTeacher.load(files), load_tokenizer(files)
+    files = locate_teacher(folder)
+    model = EnsembleTeacher.load(files) if files.experts else ClassifierTeacher.load(files)
+    tokenizer = load_tokenizer(files)
     tokens = tokenize(records.texts, tokenizer, max_tokens=_MOST_TOKENS)
     model.require_room(max(len(ids) for ids in tokens.ids))
     log_probs = model.answer(tokens, progress).log_probs.squeeze(1).double()

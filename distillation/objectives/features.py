@@ -39,6 +39,10 @@ class FeatureDistance:
         return torch.stack(each).sum(dim=0)
 
 
+STATE_TERMS = (FeatureCosine, FeatureDistance)
+"""The terms that compare hidden states."""
+
+
 def _norm(hidden: Tensor) -> Tensor:
     return layer_norm(hidden, hidden.shape[-1:])
 

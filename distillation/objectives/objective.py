@@ -5,13 +5,14 @@ scale its neighbours: clipping would then bound nothing.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from distillation.errors import TrainingError
 from distillation.objectives.checks import require_positive
+from distillation.objectives.features import STATE_TERMS
 from distillation.objectives.hard import TeacherChoice
 from distillation.objectives.label import Label
 from distillation.objectives.soft import ForwardKl
@@ -59,6 +60,20 @@ class Objective:
             Weighted(self.label, Label()),
         )
         return tuple(each for each in (*first, *self.more) if each.weight)
+
+    @property
+    def matches_states(self) -> bool:
+        """Whether a term compares hidden states, so that targets need the teacher's."""
+        return any(isinstance(each.term, STATE_TERMS) for each in self.terms)
+
+    def without_states(self) -> "Objective":
+        """Return the same without terms on hidden states, for inputs that have none.
+
+        Where nothing else is left, the soft term takes their place.
+        """
+        more = tuple(each for each in self.more if not isinstance(each.term, STATE_TERMS))
+        rest = self.soft + self.hard + self.label + sum(each.weight for each in more)
+        return replace(self, soft=self.soft if rest else 1.0, more=more)
 
     def per_record(
         self, logits: Tensor, targets: Targets, *, features: tuple[Tensor, ...] = ()

@@ -6,6 +6,8 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
+from distillation.errors import TrainingError
+
 UNLABELLED = -1
 
 
@@ -40,6 +42,24 @@ class Targets:
 
     def __len__(self) -> int:
         return len(self.log_probs)
+
+    def joined(self, other: "Targets") -> "Targets":
+        """Return the targets of these records and, behind them, of the others.
+
+        Raises:
+            TrainingError: If only one of them has hidden states to match.
+        """
+        if len(self.features) != len(other.features):
+            raise TrainingError(
+                f"expected targets with the same hidden states, got {len(self.features)} and "
+                f"{len(other.features)} of them: give both, or use an objective without such terms"
+            )
+        return Targets(
+            torch.cat([self.log_probs, other.log_probs]),
+            torch.cat([self.reference, other.reference]),
+            torch.cat([self.mask, other.mask]),
+            tuple(torch.cat(pair) for pair in zip(self.features, other.features, strict=True)),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,12 @@ from dataclasses import MISSING, Field
 from pathlib import Path
 from typing import Any
 
+from distillation.answers_table import AnswersTable
 from distillation.learning_tables import TermTable
 from distillation.study_file import toml_name
 from distillation.study_tables import OPTIONAL_TABLES, TABLES, GatesTable
 from distillation.study_values import plain, type_name
+from distillation.teacher_table import ExpertTable
 
 PAGE = Path(__file__).parents[2] / "docs" / "study.md"
 BEGIN = "<!-- begin: made by `python -m tests.distillation.study_page` "
@@ -25,6 +27,10 @@ def sections() -> str:
         kinds.setdefault(kind, []).append(name)
         if name == "evaluation":
             kinds[GatesTable] = ["evaluation.gates"]
+        if name == "teacher":
+            kinds[ExpertTable] = ["[teacher.more]"]
+        if name == "warm_up":
+            kinds[AnswersTable] = ["[warm_up.answers]"]
         if name == "objective":
             kinds[TermTable] = ["[objective.more]"]
     return "\n".join(_section(names, kind) for kind, names in kinds.items())
@@ -39,7 +45,7 @@ def page() -> str:
 
 def _section(names: list[str], kind: type) -> str:
     heading = ", ".join(f"`[{name}]`" for name in names)
-    optional = names[0] in (*OPTIONAL_TABLES, "evaluation.gates", "[objective.more]")
+    optional = names[0] in (*OPTIONAL_TABLES, "evaluation.gates") or names[0].startswith("[")
     intro = (kind.__doc__ or "") + (" May be left out." if optional else "")
     hints = typing.get_type_hints(kind)
     rows = [_row(field, hints) for field in dataclasses.fields(kind)]

@@ -7,6 +7,7 @@ import pytest
 from distillation.errors import TeacherError
 from distillation.model_files import locate
 from tests.distillation import tiny
+from tests.distillation.language.words import word_tokenizer
 
 
 def test_a_package_holds_a_model() -> None:
@@ -25,6 +26,19 @@ def test_a_folder_is_relative_to_the_study(tmp_path: Path) -> None:
 
     assert one.weights_sha256 == locate(str(tmp_path / "one")).weights_sha256
     assert one.weights_sha256 != locate("two", base=tmp_path).weights_sha256
+
+
+def test_another_chat_template_is_another_tokenizer(tmp_path: Path) -> None:
+    """It decides which tokens of a chat count, so a plan pins it, wherever it is written."""
+    tiny.teacher_model().save_pretrained(tmp_path)
+    tokenizer = word_tokenizer()
+    hashes = set()
+    for template in (None, "{{ messages }}", "{{ messages[0] }}"):
+        tokenizer.chat_template = template
+        tokenizer.save_pretrained(tmp_path)
+        hashes.add(locate(str(tmp_path)).tokenizer_sha256)
+
+    assert len(hashes) == 3
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,39 @@ _TEXT = st.text(st.characters(codec="utf-8", exclude_characters="<|>"), min_size
 )
 
 
+_HEADERS = (
+    "{% for m in messages %}<h>{{ m['role'] }}</h>\n\n{{ m['content'] }}<|im_end|>{% endfor %}"
+    "{% if add_generation_prompt %}<h>assistant</h>\n\n{% endif %}"
+)
+_BRACKETS = (
+    "{% for m in messages %}{% if m['role'] == 'user' %}[ASK] {{ m['content'] }} [/ASK]"
+    "{% else %} {{ m['content'] }}</s>{% endif %}{% endfor %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "answer"),
+    [
+        (_CHATML, "{}<|im_end|>"),
+        (_HEADERS, "{}<|im_end|>"),
+        (_BRACKETS, " {}</s>"),
+    ],
+    ids=["marks", "headers", "brackets"],
+)
+def test_the_loss_is_on_the_answers_of_any_template(template: str, answer: str) -> None:
+    """Several turns: role marks, headers without a line end, and answers that nothing opens."""
+    tokenizer = _tokenizer(template)
+    turns = [
+        Turn("user", "a?"),
+        Turn("assistant", "b."),
+        Turn("user", "c?"),
+        Turn("assistant", "d"),
+    ]
+    conversation = read_conversation(turns, tokenizer)
+
+    assert _said(conversation, tokenizer) == answer.format("b.") + answer.format("d")
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     turns=st.lists(st.builds(Turn, st.sampled_from(["user", "assistant"]), _TEXT), max_size=5),

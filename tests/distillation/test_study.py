@@ -207,6 +207,10 @@ _BAD = {
         'model = "teacher"', 'model = "teacher"\ntemplate = "chat"', ["template", "plain text"],
     ),
     "no layers": ("layers = [0, 5]", "layers = []", ["layers", "such as [0, 5]"]),
+    "layers of an earlier student": (
+        "layers = [0, 5]", 'layers = [0, 5]\nfrom = "runs/first"', ["layers", "goes on"],
+    ),
+    "nowhere to start from": ("layers = [0, 5]", 'from = " "', ["from", "earlier run"]),
     "layer twice": ("layers = [0, 5]", "layers = [0, 0]", ["each once"]),
     "negative layer": ("layers = [0, 5]", "layers = [-1]", ["from 0"]),
     "no temperature": ("soft = 1.0", "temperature = 0", ["temperature", "> 0", "got 0"]),
@@ -227,7 +231,46 @@ _BAD = {
         ["more[0]", "got ['alpha']"],
     ),
     "term on hidden states": (
-        "soft = 1.0", 'more = [{term = "feature-cosine", weight = 1}]', ["warm_up.feature_weight"],
+        "soft = 1.0", 'more = [{term = "feature-cosine", weight = 1}]',
+        ['student.train = "last"', "warm_up.feature_weight"],
+    ),
+    "weight of one teacher": (
+        'population = "customers of the vendor"',
+        'population = "customers of the vendor"\nweight = 0.5',
+        ["[teacher] weight", "whole mixture"],
+    ),
+    "second teacher without lineage": (
+        'population = "customers of the vendor"',
+        'population = "customers of the vendor"\nmore = [{model = "second"}]',
+        ["teacher.more[0]", "needs the key 'lineage'"],
+    ),
+    "second teacher of the hub": (
+        'population = "customers of the vendor"',
+        'population = "customers of the vendor"\n'
+        'more = [{model = "org/name", lineage = "public"}]',
+        ["[teacher] more[0]", "teacher.revision"],
+    ),
+    "answers for a classifier": (
+        "[privacy]",
+        '[[warm_up.answers]]\nmodel = "m"\nlineage = "public"\nprompts = "p.csv"\n'
+        'public_because = "ours"\n[privacy]',
+        ["[warm_up] answers", "language-model"],
+    ),
+    "answers to prompts of nobody knows whom": (
+        "[privacy]",
+        '[[warm_up.answers]]\nmodel = "m"\nlineage = "public"\nprompts = "p.csv"\n'
+        'public_because = " "\n[privacy]',
+        ["warm_up.answers[0]", "public_because"],
+    ),
+    "answers that are weighed": (
+        "[privacy]",
+        '[[warm_up.answers]]\nmodel = "m"\nlineage = "public"\nprompts = "p.csv"\n'
+        'public_because = "ours"\nweight = 2\n[privacy]',
+        ["warm_up.answers[0]", "weight"],
+    ),
+    "states alone": (
+        "soft = 1.0", 'soft = 0\nmore = [{term = "feature-cosine", weight = 1}]',
+        ['student.train = "last"'],
     ),
     "term without a weight": (
         "soft = 1.0", 'more = [{term = "brier", weight = 0}]', ["weight", "> 0"],

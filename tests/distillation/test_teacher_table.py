@@ -92,3 +92,17 @@ def test_a_declaration_that_cannot_be_meant_is_refused(
     """Keys that say nothing for this lineage are not ignored, and halves are not guessed."""
     with pytest.raises(StudyError, match=words):
         load(tmp_path, edited(_LINE, lines))
+
+
+def test_every_teacher_of_a_study_is_written_and_read_back(tmp_path: Path) -> None:
+    """Further teachers, and those that answer prompts, with all that each declares."""
+    more = (
+        'model = "teacher"\nmore = [{model = "second", lineage = "external-dp", population = "x", '
+        "trained_epsilon = 2, trained_delta = 1e-6, weight = 0.5}]"
+    )
+    study = load(tmp_path, edited('model = "teacher"', more))
+    again = load(tmp_path, study.to_toml())
+
+    assert again == study
+    assert [each.weight for each in again.teacher.all] == [1, Decimal("0.5")]
+    assert again.teacher.all[1].declaration.guarantees[0].epsilon == 2

@@ -73,12 +73,12 @@ def make(folder: Path, *, rounds: int = 2) -> TinyStudy:
     return TinyStudy(folder)
 
 
-def write_teacher(folder: Path) -> None:
-    """Write a Llama of three layers and its tokenizer."""
+def write_teacher(folder: Path, *, words: int = len(_WORDS), seed: int = 0) -> None:
+    """Write a Llama of three layers and its tokenizer, which knows the first so many words."""
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         config = LlamaConfig(
-            vocab_size=len(_WORDS) + 3,
+            vocab_size=words + 3,
             hidden_size=16,
             intermediate_size=24,
             num_hidden_layers=3,
@@ -89,11 +89,13 @@ def write_teacher(folder: Path) -> None:
             initializer_range=0.3,  # a teacher that is sure of something
         )
         LlamaForCausalLM(config).save_pretrained(folder)
-    vocabulary = {word: number for number, word in enumerate(["[PAD]", "[UNK]", "[END]", *_WORDS])}
-    words = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
-    words.pre_tokenizer = Whitespace()
+    vocabulary = {
+        word: number for number, word in enumerate(["[PAD]", "[UNK]", "[END]", *_WORDS[:words]])
+    }
+    made = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
+    made.pre_tokenizer = Whitespace()
     PreTrainedTokenizerFast(
-        tokenizer_object=words, pad_token="[PAD]", unk_token="[UNK]", eos_token="[END]"
+        tokenizer_object=made, pad_token="[PAD]", unk_token="[UNK]", eos_token="[END]"
     ).save_pretrained(folder)
 
 

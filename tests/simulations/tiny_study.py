@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
@@ -26,11 +27,12 @@ class TinyStudy:
     """Where the study is, and how it is written."""
 
     folder: Path
+    name: str = "study.toml"
 
     @property
     def file(self) -> Path:
         """The study."""
-        return self.folder / "study.toml"
+        return self.folder / self.name
 
     def edit(self, old: str, new: str) -> None:
         """Change the study file."""
@@ -52,7 +54,7 @@ class TinyStudy:
 def make(folder: Path, *, rounds: int = 3, words: Sequence[str] = _WORDS) -> TinyStudy:
     """Write teacher, data and study into ``folder``; the teacher knows ``words``."""
     folder.mkdir(parents=True, exist_ok=True)
-    _write_teacher(folder / "teacher", words)
+    write_teacher(folder / "teacher", known=words)
     chance = random.Random(0)
     private = [
         [
@@ -96,8 +98,21 @@ def _write(path: Path, rows: list[list[str]]) -> None:
         csv.writer(file).writerows(rows)
 
 
-def _write_teacher(folder: Path, known: Sequence[str]) -> None:
-    tiny.teacher_model().save_pretrained(folder)
+def write_teacher(
+    folder: Path,
+    *,
+    seed: int = 0,
+    order: tuple[int, ...] = (0, 1, 2),
+    known: Sequence[str] = _WORDS,
+) -> None:
+    """Write a teacher, its classes in this order; the order changes no answer."""
+    model = tiny.teacher_model(seed=seed)
+    with torch.no_grad():
+        for values in (model.head.weight, model.head.bias):
+            values.copy_(values[list(order)].clone())
+    model.config.id2label = {new: tiny.CLASSES[old] for new, old in enumerate(order)}
+    model.config.label2id = {tiny.CLASSES[old]: new for new, old in enumerate(order)}
+    model.save_pretrained(folder)
     vocabulary = {word: number for number, word in enumerate(["[PAD]", "[UNK]", "[CLS]", *known])}
     words = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
     words.pre_tokenizer = Whitespace()

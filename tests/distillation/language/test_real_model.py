@@ -29,10 +29,7 @@ def test_a_gguf_teacher_labels_is_cut_and_answers(tmp_path: Path) -> None:
 
     Once loaded it is an ordinary model, which is written as safetensors and read back.
     """
-    try:
-        importlib.metadata.distribution(_PACKAGE)
-    except importlib.metadata.PackageNotFoundError:
-        pytest.skip(f"{_PACKAGE} is not installed")
+    _require_package()
     files = locate(f"package:{_PACKAGE}")
     tokenizer, teacher = load_tokenizer(files), CausalTeacher.load(files)
     turns = [Turn("system", "Chat."), Turn("user", _ASKED), Turn("assistant", _SAID)]
@@ -55,3 +52,28 @@ def test_a_gguf_teacher_labels_is_cut_and_answers(tmp_path: Path) -> None:
     assert student.get_output_embeddings().weight is student.get_input_embeddings().weight
     assert student.get_output_embeddings().weight.dtype == torch.float32
     assert held_out.quality(part.vector()).perplexity > 100  # not healed
+
+
+@pytest.mark.slow
+def test_only_the_answers_count_in_a_models_own_template() -> None:
+    """Two answers in one record, each to its end mark; nothing of questions or the system."""
+    _require_package()
+    tokenizer = load_tokenizer(locate(f"package:{_PACKAGE}"))
+    turns = [
+        Turn("system", "Chat."),
+        *(Turn("user", _ASKED), Turn("assistant", _SAID)),
+        *(Turn("user", "And of Italy?"), Turn("assistant", "Rome.")),
+    ]
+    tokens = read_language([cell_of(turns)], tokenizer, form=Form.CHAT, max_tokens=64)
+    pairs = zip(tokens.ids[0], tokens.counts[0], strict=True)
+
+    assert tokenizer.decode([i for i, counts in pairs if counts]) == (
+        f"{_SAID}{tokenizer.eos_token}Rome.{tokenizer.eos_token}"
+    )
+
+
+def _require_package() -> None:
+    try:
+        importlib.metadata.distribution(_PACKAGE)
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip(f"{_PACKAGE} is not installed")

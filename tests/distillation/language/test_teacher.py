@@ -1,5 +1,9 @@
 """Causal teachers: the label of a record is its own, and it is what the model says."""
 
+import importlib
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -88,3 +92,24 @@ def test_a_folder_without_safetensors_is_refused(tmp_path) -> None:  # type: ign
 
     with pytest.raises(TeacherError, match="safetensors"):
         CausalTeacher.load(ModelFiles(tmp_path, "", ""))
+
+
+def test_a_gguf_file_without_its_reader_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The package that is missing is named, before anything is read."""
+    monkeypatch.delitem(sys.modules, "gguf", raising=False)
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if "site-packages" not in p])
+    importlib.invalidate_caches()
+
+    with pytest.raises(TeacherError, match="pip install gguf"):
+        CausalTeacher.load(ModelFiles(tmp_path, "", "", gguf="model.gguf"))
+
+
+def test_a_gguf_file_that_is_none_is_refused(tmp_path: Path) -> None:
+    """Damaged weights are told in one sentence, not by the reader's own error."""
+    pytest.importorskip("gguf")
+    (tmp_path / "model.gguf").write_bytes(b"GGUF of something else")
+
+    with pytest.raises(TeacherError, match=tmp_path.name):
+        CausalTeacher.load(ModelFiles(tmp_path, "", "", gguf="model.gguf"))
