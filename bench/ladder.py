@@ -39,16 +39,18 @@ from privacy.charging import charge
 from privacy.plan import Plan
 from privacy.report.parts import ArmName
 from simulations import package_data
+from simulations.arms import Comparison
 from simulations.baselines import run_arm
-from simulations.comparisons import Comparison, arms_of
+from simulations.comparisons import arms_of
 from simulations.demo_data import Public, read_titles
 from simulations.federation import open_federation
 from simulations.grid import no_fault
 from simulations.lies import Lies
-from simulations.prepare import Bench, Prepared, StudyData, prepare
+from simulations.prepare import Bench, Prepared, prepare
 from simulations.progress import Quiet
 from simulations.regions import approve_everywhere, make_parties
 from simulations.run_folder import Journal, RunFolder
+from simulations.study_data import StudyData
 
 EPSILONS = tuple(map(Decimal, ("0.5", "1", "2", "4", "8")))
 QUICK_EPSILONS = EPSILONS[1:4:2]

@@ -37,7 +37,8 @@ from distillation.trained_part import FrozenInputs, TrainedPart
 from distillation.workbench import Workbench, references
 from simulations.baselines import Arm, run_arm
 from simulations.demo_data import Public, Title, read_titles
-from simulations.prepare import Bench, StudyData, region_code_sha256, warmed_up
+from simulations.prepare import Bench, region_code_sha256, warmed_up
+from simulations.study_data import StudyData
 
 _SEEDS = (100, 101, 102)
 _EPSILONS = tuple(map(Decimal, ("0.5", "1", "2", "4", "8")))
@@ -209,7 +210,7 @@ class Start:
         said = repr((study.warm_up, study.student)).encode()
         folder = split.keep / hashlib.sha256(said).hexdigest()[:16]
         if not (folder / "inputs.pt").exists():
-            student, _ = warmed_up(study, bench, data.public, lambda share: None)
+            student, _ = warmed_up(study, bench, data.public.texts, lambda share: None)
             bench.kit.save_student(student, bench.tokenizer, folder)
             part = bench.kit.part(student, bench.recipe)
             made = [part.inputs(bench.tokens(records)) for records in (data.private, data.test)]

@@ -21,7 +21,8 @@ from distillation.model_files import ModelFiles
 from distillation.objectives import Objective, Weighted
 from distillation.objectives.registry import build
 from distillation.recipe import Recipe
-from distillation.study import Study, term_of
+from distillation.study import Study
+from distillation.study_task_checks import term_of
 from privacy.guarantee import Neighbours, Unit
 from privacy.lineage import Declaration
 from privacy.lineage_join import continued, joined

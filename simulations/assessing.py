@@ -25,8 +25,9 @@ from distillation.study import Study
 from privacy.report import assessment as told
 from privacy.report.assessment import FigureName
 from privacy.report.part_checks import figure
-from simulations.prepare import Prepared, StudyData
+from simulations.prepare import Prepared
 from simulations.run_folder import RunFolder
+from simulations.study_data import StudyData
 
 _RESAMPLING = Resampling()
 _TIMED = 64

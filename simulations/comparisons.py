@@ -24,8 +24,9 @@ from privacy.report.parts import Arm, ArmName
 from simulations import baselines
 from simulations.arms import Comparison
 from simulations.language_comparisons import language_comparisons
-from simulations.prepare import Prepared, StudyData
+from simulations.prepare import Prepared
 from simulations.progress import Advance
+from simulations.study_data import StudyData
 
 _LONGER = 10
 """The arm without privacy takes this many times the rounds, at half the rate: steps are free."""
@@ -118,8 +119,9 @@ def arms_of(
         prepared: The plan whose noise they have, and the public student.
         benches: Each region's labelled records.
     """
-    rivals = _comparisons(study, data, prepared, benches)
-    return {one.name: one for one in (_distilled(study, prepared, benches), *rivals)}
+    distilled = _distilled(study, prepared, benches)
+    rivals = _comparisons(study, data, prepared, distilled.arm)
+    return {one.name: one for one in (distilled, *rivals)}
 
 
 def _comparisons(

@@ -13,10 +13,11 @@ from distillation.study import Study
 from privacy.plan import Plan
 from simulations.demo import write_demo_data
 from simulations.demo_data import REGIONS, DemoData, Title, read_titles
-from simulations.prepare import Bench, StudyData, prepare
+from simulations.prepare import Bench, prepare
 from simulations.progress import Progress
 from simulations.regions import approve_everywhere, make_parties
 from simulations.run_folder import Journal, RunFolder
+from simulations.study_data import StudyData
 
 _CHAPTERS = ("I", "II", "III")
 _ROWS = 8  # of each region, and of each chapter in each of the other parts

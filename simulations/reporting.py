@@ -35,8 +35,9 @@ from privacy.report.parts import (
     figure,
 )
 from simulations.comparisons import Compared
-from simulations.prepare import Prepared, StudyData
+from simulations.prepare import Prepared
 from simulations.run_folder import RunFolder
+from simulations.study_data import StudyData
 
 _PACKAGES = (
     "stillroom",

@@ -4,20 +4,15 @@ Stages: read → teacher and public warm-up → plan → approvals → federated
 report. What a stage left whole is taken up by ``resume``; a round is never drawn twice.
 """
 
-import json
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from client.folder import write_durably
 from client.materials import Materials
 from distillation.evaluation import Quality
 from distillation.kinds import Task
-from distillation.layout import Vector
 from distillation.study import Study
-from privacy.report.html import render
 from privacy.report.model import Report
 from server.rounds import FinishedRound
 from simulations.assessing import assessment_of, clocks_of
@@ -25,18 +20,16 @@ from simulations.comparisons import Compared, compare
 from simulations.federation import Federation, open_federation
 from simulations.gates import missed_gates
 from simulations.grid import Fault, no_fault
-from simulations.language_card import language_card
 from simulations.language_comparisons import unprepared_benches
 from simulations.lies import Lies
-from simulations.listed_code import listed_code
-from simulations.model_card import model_card
-from simulations.prepare import Bench, Prepared, StudyData, prepare
+from simulations.outputs import write_outputs
+from simulations.prepare import Bench, Prepared, prepare
 from simulations.production_audits import audit_regions
 from simulations.progress import Progress, Quiet
-from simulations.read_samples import read_samples, samples_page
 from simulations.regions import approve_everywhere, make_parties
 from simulations.reporting import further_figures, make_report
 from simulations.run_folder import Journal, RunFolder
+from simulations.study_data import StudyData
 
 
 def _now() -> int:
@@ -138,11 +131,7 @@ def simulate(study_file: Path, out: Path, options: Options) -> Result:
         clock=options.clock,
     )
     further = further_figures(prepared, weights, qualities, compared)
-    if study.study.task is Task.LANGUAGE_MODEL:
-        _write_samples(prepared, data, weights, run)
-    if not missed:
-        _save_student(weights, _card(study, report, further), prepared, run)
-    _write_report(report, run, further)
+    write_outputs(run, prepared, data, report, further, weights=weights, is_released=not missed)
     return Result(report, missed)
 
 
@@ -205,35 +194,3 @@ def _shown(quality: Quality, prepared: Prepared) -> str:
     if prepared.bench.study.study.task is Task.LANGUAGE_MODEL:
         return f"perplexity {quality.perplexity:.1f}"
     return f"accuracy {quality.accuracy:.3f}"
-
-
-def _card(study: Study, report: Report, further: Mapping[str, str | float]) -> str:
-    if study.study.task is Task.LANGUAGE_MODEL:
-        return language_card(report, further)
-    return model_card(report)
-
-
-def _save_student(weights: Vector, card: str, prepared: Prepared, run: RunFolder) -> None:
-    """Write the student with its card; the folder is there whole or not at all."""
-    prepared.part.load(weights)
-    prepared.part.write_back()
-    partial = run.root / "student.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    prepared.bench.kit.save_student(prepared.student, prepared.bench.tokenizer, partial)
-    (partial / "README.md").write_text(card, encoding="utf-8")
-    shutil.rmtree(run.student, ignore_errors=True)
-    partial.rename(run.student)
-
-
-def _write_samples(prepared: Prepared, data: StudyData, weights: Vector, run: RunFolder) -> None:
-    page = samples_page(read_samples(prepared, data.public, weights))
-    write_durably(run.root / "samples.md", page.encode())
-
-
-def _write_report(report: Report, run: RunFolder, further: Mapping[str, str | float]) -> None:
-    """Write the page, the report and the summary; each whole, the summary last."""
-    write_durably(run.root / "code.txt", listed_code().to_bytes())
-    write_durably(run.root / "report.json", report.to_json())
-    write_durably(run.root / "report.html", render(report).encode())
-    summary = json.dumps({**report.summary(), **further}, indent=2, ensure_ascii=False)
-    write_durably(run.root / "summary.json", (summary + "\n").encode())

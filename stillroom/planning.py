@@ -10,9 +10,10 @@ from privacy.charging import charge
 from privacy.guarantee import describe
 from privacy.plan import TRAIN, Plan
 from simulations.errors import RunFolderError
-from simulations.prepare import Bench, StudyData, prepare
+from simulations.prepare import Bench, prepare
 from simulations.progress import Quiet
 from simulations.run_folder import Journal, RunFolder
+from simulations.study_data import StudyData
 from stillroom.terminal import TerminalProgress, out, print_table
 
 

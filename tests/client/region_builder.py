@@ -20,10 +20,11 @@ from protocol.coordinator import CoordinatorRound
 from protocol.envelope import Envelope, MessageKind
 from protocol.messages import Collect
 from protocol.transcript import PublishedSum, start_hash
-from simulations.prepare import Bench, Prepared, StudyData, prepare
+from simulations.prepare import Bench, Prepared, prepare
 from simulations.progress import Quiet
 from simulations.regions import Parties, approve_everywhere, make_parties
 from simulations.run_folder import Journal, RunFolder
+from simulations.study_data import StudyData
 from tests.simulations import tiny_study
 
 

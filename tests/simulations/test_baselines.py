@@ -16,7 +16,7 @@ from distillation.workbench import Workbench
 from privacy.report.parts import ArmName
 from simulations.baselines import Arm, labelled_only, resized, run_arm
 from simulations.comparisons import compare
-from simulations.prepare import StudyData
+from simulations.study_data import StudyData
 from simulations.vendor import _logistic_regression, _roman
 from tests.client import region_builder
 from tests.client.region_builder import World

@@ -16,11 +16,12 @@ from distillation.study import Study
 from privacy.errors import LineageRefusedError
 from privacy.report.model import Report
 from simulations.generated_text import TEXTS
-from simulations.prepare import Bench, Prepared, StudyData, prepare
+from simulations.prepare import Bench, Prepared, prepare
 from simulations.progress import Quiet
 from simulations.regions import approve_everywhere, make_parties
 from simulations.run_folder import Journal, RunFolder
 from simulations.simulate import Options, simulate
+from simulations.study_data import StudyData
 from tests.client.region_builder import clock
 from tests.simulations import tiny_study
 from tests.simulations.tiny_study import SPOKEN, TinyStudy

@@ -12,11 +12,11 @@ from distillation.language.text import cell_of, counts_of
 from distillation.objectives.instruction import Turn
 from distillation.study import Study
 from privacy.plan import Plan
-from privacy.report.parts import ArmName
-from simulations.prepare import Bench, StudyData, prepare
+from simulations.prepare import Bench, prepare
 from simulations.progress import Quiet
 from simulations.run_folder import Journal, RunFolder
 from simulations.simulate import Options, simulate
+from simulations.study_data import StudyData
 from tests.simulations import tiny_language_study
 from tests.simulations.tiny_study import TinyStudy
 from verify.findings import Outcome
@@ -49,15 +49,12 @@ def test_a_language_model_runs_through_the_whole_federation(tmp_path: Path) -> N
     for name in ("distilled", "teacher", "public_only", *MIXTURES):
         assert 1 < summary[f"{name}_perplexity"] < 1e4
         assert 0 <= summary[f"{name}_agreement"] <= 1
-    private = [arm for arm in report.arms if arm.name.replace("-", "_") in MIXTURES]
-    assert {arm.epsilon is None for arm in private if "no-privacy" in arm.name} == {True}
-    assert {arm.epsilon for arm in private if "no-privacy" not in arm.name} == {
-        report.arm(ArmName.DISTILLED).epsilon
-    }
+    costs = {arm.name.replace("-", "_"): arm.epsilon for arm in report.arms}
+    for name in MIXTURES:
+        assert costs[name] == (None if "no_privacy" in name else costs["distilled"])
     page = (out / "samples.md").read_text()
     assert page.count("- **teacher**") == page.count("- **student**") == page.count("## ") > 1
     assert 0 < summary["student_teacher_kl"] < 20
-    assert summary["clipping"] in report.student.trained_part or "hooks" in summary["clipping"]
     assert "adapters of rank 2 on the last layer" in report.student.trained_part
     card = (out / "student" / "README.md").read_text()
     assert "text-generation" in card

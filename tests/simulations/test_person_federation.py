@@ -7,8 +7,8 @@ import pytest
 from distillation.study import Study
 from privacy.guarantee import Unit
 from privacy.plan import Plan
-from simulations.prepare import StudyData
 from simulations.simulate import Options, simulate
+from simulations.study_data import StudyData
 from tests.simulations import tiny_study
 from tests.simulations.tiny_study import REGIONS, TinyStudy
 from verify.findings import Outcome

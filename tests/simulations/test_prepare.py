@@ -12,10 +12,11 @@ from distillation.study import Study
 from privacy.errors import LineageRefusedError
 from privacy.ledger import Ledger
 from simulations.errors import StudyDataError
-from simulations.prepare import Bench, StudyData, prepare, region_code_sha256
+from simulations.prepare import Bench, prepare, region_code_sha256
 from simulations.progress import Quiet
 from simulations.regions import make_parties
 from simulations.run_folder import Journal, RunFolder
+from simulations.study_data import StudyData
 from tests.client import region_builder
 from tests.client.region_builder import World, clock
 from tests.simulations import tiny_study

@@ -7,7 +7,7 @@ import pytest
 from distillation.errors import RecordsError, StudyError
 from distillation.study import Study
 from simulations.errors import StudyDataError
-from simulations.prepare import StudyData
+from simulations.study_data import StudyData
 from simulations.test_data import slice_columns
 from tests.simulations import tiny_study
 from tests.simulations.tiny_study import TinyStudy
