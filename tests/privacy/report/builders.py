@@ -38,6 +38,11 @@ TITLES = {
     ArmName.HARD_LABELS: "Teacher's best answers",
     ArmName.ALL_TRUE_LABELS: "If all had true labels",
     ArmName.NO_PRIVACY: "Without privacy",
+    ArmName.SOFT_ONLY: "Teacher only",
+    ArmName.UNPREPARED: "Unprepared teacher",
+    ArmName.WITHOUT_TEACHER_NO_PRIVACY: "Text only, no privacy",
+    ArmName.SOFT_ONLY_NO_PRIVACY: "Teacher only, no privacy",
+    ArmName.UNPREPARED_NO_PRIVACY: "Unprepared teacher, no privacy",
 }
 MEANS = {
     ArmName.TEACHER: 0.733,
@@ -48,7 +53,11 @@ MEANS = {
     ArmName.ALL_TRUE_LABELS: 0.702,
     ArmName.NO_PRIVACY: 0.707,
 }
-_FREE = (ArmName.TEACHER, ArmName.PUBLIC_ONLY, ArmName.NO_PRIVACY)
+_FREE = (
+    ArmName.TEACHER,
+    ArmName.PUBLIC_ONLY,
+    *(name for name in ArmName if name.endswith("no-privacy")),
+)
 
 
 def bound(epsilon: str, delta: str = "0.00001") -> Bound:
