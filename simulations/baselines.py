@@ -5,7 +5,7 @@ They say what the distilled student should be compared with. Arms that add noise
 reports mark every figure from here as the researcher's, not as a release.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -20,7 +20,7 @@ from distillation.layout import Vector
 from distillation.recipe import Recipe
 from distillation.trained_part import TrainedPart
 from distillation.workbench import Workbench
-from privacy.noise import SecureStream
+from privacy.noise import SecureStream, poisson_sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,7 @@ class Arm:
         rounds: Number of rounds.
         local_steps: Steps of a region in one round.
         server: The server's optimiser.
+        sampled: Without privacy, the share of a region's records in one step.
     """
 
     recipe: Recipe
@@ -44,6 +45,7 @@ class Arm:
     rounds: int
     local_steps: int
     server: ServerOptimizer
+    sampled: Fraction = Fraction(1)
 
 
 def run_arm(arm: Arm, part: TrainedPart, start: Vector, test: Measured) -> list[Quality]:
@@ -55,14 +57,25 @@ def run_arm(arm: Arm, part: TrainedPart, start: Vector, test: Measured) -> list[
         start: Weights before the first round, (d,).
         test: The public test set.
     """
-    state, found = ModelState.start(start), [test.quality(start)]
+    return [test.quality(weights) for weights in _path(arm, part, start)]
+
+
+def final_quality(arm: Arm, part: TrainedPart, start: Vector, test: Measured) -> Quality:
+    """Train one arm and return its quality after the last round; arguments as for `run_arm`."""
+    *_, last = _path(arm, part, start)
+    return test.quality(last)
+
+
+def _path(arm: Arm, part: TrainedPart, start: Vector) -> Iterator[Vector]:
+    """Yield the weights before the first round, and what would be released after each."""
+    state = ModelState.start(start)
+    yield start
     for _ in range(arm.rounds):
         mean = np.zeros(len(start))
         for name, bench in arm.benches.items():
             mean += float(arm.weights[name]) * _update(arm, name, bench, part, state.weights)
         state = advance(state, mean, arm.server)
-        found.append(test.quality(state.released))
-    return found
+        yield state.released
 
 
 def labelled_only(bench: Workbench) -> Workbench:
@@ -92,7 +105,7 @@ def _update(
 
 
 def _plain_update(arm: Arm, bench: Workbench, part: TrainedPart, weights: Vector) -> Vector:
-    """Take full-batch gradient steps: what the same recipe gives without privacy."""
+    """Take gradient steps without clipping and noise: the same recipe, without privacy."""
     part.load(weights)
     optimizer = torch.optim.SGD(
         [p for p in part.module.parameters() if p.requires_grad],
@@ -101,8 +114,9 @@ def _plain_update(arm: Arm, bench: Workbench, part: TrainedPart, weights: Vector
     )
     for _ in range(arm.local_steps):
         optimizer.zero_grad()
-        for rows in torch.arange(len(bench)).split(512):
+        batch = torch.from_numpy(poisson_sample(SecureStream(), len(bench), arm.sampled))
+        for rows in batch.split(512):
             losses = bench.losses(part, part.module, rows, arm.recipe)
-            (losses.sum() / len(bench)).backward()
+            (losses.sum() / len(batch)).backward()
         optimizer.step()
     return np.asarray(part.vector() - weights, dtype=np.float32)

@@ -79,8 +79,11 @@ def compare(
         nonlocal finished
         found = []
         for _ in range(seeds if comparison.repeated else min(seeds, 1)):
-            path = baselines.run_arm(comparison.arm, prepared.part, prepared.start, prepared.test)
-            found.append(path[-1])
+            found.append(
+                baselines.final_quality(
+                    comparison.arm, prepared.part, prepared.start, prepared.test
+                )
+            )
             finished += 1
             done(min(1.0, finished / runs))
         return found

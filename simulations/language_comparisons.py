@@ -3,7 +3,7 @@
 Every private record has its text, so the student without a teacher learns from the text alone. The
 other mixtures are the teacher's labels alone, and the study's own mixture with the labels of the
 teacher as it was before it read the public text. All start from the same public student, see the
-same records and take as many steps; those without privacy take every record in each of them.
+same records and take as many steps, on as large a share of them.
 """
 
 import os
@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 from client.materials import Materials
@@ -60,7 +61,8 @@ def language_comparisons(
         unprepared: The regions' records with the labels of the unprepared teacher, if it was
             prepared.
     """
-    found = [_no_privacy(ArmName.NO_PRIVACY, "The study's mixture", distilled)]
+    sampled = Fraction(study.federation.sample_rate)
+    found = [_no_privacy(ArmName.NO_PRIVACY, "The study's mixture", distilled, sampled)]
     for mixture in _mixtures(study):
         if mixture.unprepared and unprepared is None:
             continue
@@ -71,7 +73,7 @@ def language_comparisons(
         )
         found += [
             Comparison(mixture.with_privacy, mixture.title, mixture.description, arm),
-            _no_privacy(mixture.without, mixture.title, arm),
+            _no_privacy(mixture.without, mixture.title, arm, sampled),
         ]
     return found
 
@@ -139,12 +141,12 @@ def _mixtures(study: Study) -> tuple[_Mixture, ...]:
     )
 
 
-def _no_privacy(name: ArmName, title: str, arm: baselines.Arm) -> Comparison:
+def _no_privacy(name: ArmName, title: str, arm: baselines.Arm, sampled: Fraction) -> Comparison:
     return Comparison(
         name,
         f"{title}, no privacy",
-        "The same steps with every record, without clipping and noise.",
-        replace(arm, terms=None),
+        "As many steps on batches of the same share of the records, without clipping and noise.",
+        replace(arm, terms=None, sampled=sampled),
         note="No guarantee.",
         repeated=False,
     )
