@@ -3,15 +3,12 @@
 from dataclasses import dataclass
 
 from distillation.study_file import Bounds, key
-from distillation.teacher_table import ExpertTable
+from distillation.teacher_table import ModelTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AnswersTable(ExpertTable):
-    """One teacher, of any vocabulary, that answers public prompts for a language model's warm-up.
-
-    Its `weight` is nobody's here and stays 1.
-    """
+class AnswersTable(ModelTable):
+    """One teacher, of any vocabulary, that answers public prompts for a language model's warm-up."""
 
     prompts: str = key("A CSV, JSONL or Parquet file of declared-public prompts.")
     text: str = key("Its column of the prompt.", default="text")
@@ -21,9 +18,7 @@ class AnswersTable(ExpertTable):
     )
 
     def __post_init__(self) -> None:
-        ExpertTable.__post_init__(self)
-        if self.weight != 1:
-            raise ValueError("weight: answers are text and are not weighed: remove this key")
+        ModelTable.__post_init__(self)
         if not self.public_because.strip():
             raise ValueError(
                 "public_because: expected why the prompts are public, such as a licence, got "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from distillation.errors import StudyError
 from distillation.study_tables import DataTable
-from distillation.teacher_table import ExpertTable
+from distillation.teacher_table import ModelTable
 from privacy.guarantee import Unit
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def check_unit(study: "Study") -> None:
 
 def check_teacher(study: "Study") -> None:
     """Check that every teacher is pinned, and that weights mean something."""
-    named: list[tuple[str, ExpertTable]] = [("[teacher]", study.teacher)]
+    named: list[tuple[str, ModelTable]] = [("[teacher]", study.teacher)]
     named += [(f"[teacher] more[{n}]", each) for n, each in enumerate(study.teacher.more)]
     named += [(f"[warm_up] answers[{n}]", each) for n, each in enumerate(study.warm_up.answers)]
     for where, teacher in named:

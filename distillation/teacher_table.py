@@ -29,8 +29,8 @@ _ONLY_FOR: Mapping[str, tuple[TeacherLineage, ...]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExpertTable:
-    """One more teacher, as `[[teacher.more]]`: labels are the weighted mean of all teachers'."""
+class ModelTable:
+    """A model that teaches: where it lies, and what it was trained on."""
 
     model: str = key(
         "`package:NAME`, a folder relative to the study file, or a hub id with `revision`."
@@ -69,11 +69,6 @@ class ExpertTable:
         "For `held-out`: who declares the records that trained it public; they are not among "
         "those to label.",
         default="",
-    )
-    weight: Decimal = key(
-        "Its share of the mixture where there are several teachers.",
-        default=Decimal(1),
-        bounds=Bounds(above=0),
     )
 
     def __post_init__(self) -> None:
@@ -143,6 +138,17 @@ class ExpertTable:
                 f"{', '.join(plan[:70] for plan in wrong or self.plans)}: take them from the "
                 "plans' reports"
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpertTable(ModelTable):
+    """One more teacher, as `[[teacher.more]]`: labels are the weighted mean of all teachers'."""
+
+    weight: Decimal = key(
+        "Its share of the mixture where there are several teachers.",
+        default=Decimal(1),
+        bounds=Bounds(above=0),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

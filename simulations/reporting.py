@@ -13,7 +13,7 @@ from distillation.evaluation import Quality
 from distillation.kinds import Task
 from distillation.layout import Vector
 from distillation.study import Study
-from distillation.teacher_table import ExpertTable
+from distillation.teacher_table import ModelTable
 from distillation.trained_part import TrainedPart
 from privacy.ledger import Ledger
 from privacy.plan import Plan
@@ -156,7 +156,7 @@ def _teacher_name(study: Study) -> str:
     return " + ".join(_name_of(study, terms) for terms in study.teacher.all)
 
 
-def _name_of(study: Study, terms: ExpertTable) -> str:
+def _name_of(study: Study, terms: ModelTable) -> str:
     """Return a package or a hub id as it is named, a folder without the path of this machine."""
     if (study.base / terms.model).is_dir():
         return (study.base / terms.model).name
