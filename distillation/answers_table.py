@@ -8,7 +8,7 @@ from distillation.teacher_table import ModelTable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswersTable(ModelTable):
-    """One teacher, of any vocabulary, that answers public prompts for a language model's warm-up."""
+    """One teacher, of any vocabulary, that answers public prompts for a student's warm-up."""
 
     prompts: str = key("A CSV, JSONL or Parquet file of declared-public prompts.")
     text: str = key("Its column of the prompt.", default="text")

@@ -5,6 +5,8 @@ with noise use the plan's (q, σ, C) for the plan's rounds and steps, so they wo
 each may have its own learning rate. Nothing here is charged or released.
 """
 
+import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -20,7 +22,7 @@ from distillation.recipe import Recipe
 from distillation.study import Study
 from distillation.workbench import Workbench, references
 from privacy.charging import charge
-from privacy.report.parts import Arm, ArmName
+from privacy.report.parts import Arm, ArmName, TokenFigures, figure
 from simulations import baselines
 from simulations.arms import Comparison
 from simulations.language_comparisons import language_comparisons
@@ -108,7 +110,16 @@ def compare(
         cost = None if one.arm.terms is None else epsilon
         found[one.name] = repeat(one, seeds)
         arms.append(_measured(one, found[one.name], cost))
+    if study.study.task is Task.LANGUAGE_MODEL:
+        arms = [replace(arm, tokens=_tokens(found[arm.name])) for arm in arms]
     return Compared(tuple(arms), found)
+
+
+def _tokens(found: Sequence[Quality]) -> TokenFigures:
+    return TokenFigures(
+        perplexity=figure(math.exp(statistics.fmean(each.nll for each in found))),
+        agreement=figure(statistics.fmean(each.agreement for each in found)),
+    )
 
 
 def arms_of(

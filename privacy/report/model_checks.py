@@ -35,6 +35,8 @@ def _check_arms(report: Report) -> None:
             f"expected each arm once, with {', '.join(REQUIRED_ARMS)} among them, "
             f"got {', '.join(names) or 'none'}"
         )
+    if len({arm.tokens is None for arm in report.arms}) != 1:
+        raise MalformedDocumentError("expected perplexities of all arms or of none, got some")
 
 
 def _check_regions(report: Report) -> None:

@@ -97,6 +97,24 @@ class RoundQuality:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenFigures:
+    """What a language model shows on the held-out tokens; means over the seeds.
+
+    Attributes:
+        perplexity: exp of the mean negative log-likelihood of a token.
+        agreement: Share of the tokens of which it finds the same most likely as the teacher does.
+    """
+
+    perplexity: Decimal
+    agreement: Decimal
+
+    def __post_init__(self) -> None:
+        require_at_most_one("agreement", self.agreement)
+        if self.perplexity < 1:
+            raise MalformedDocumentError(f"expected a perplexity >= 1, got {self.perplexity}")
+
+
+@dataclass(frozen=True, slots=True)
 class Arm:
     """One way of training, over one or more seeds.
 
@@ -113,6 +131,7 @@ class Arm:
         is_private_release: Whether a ledger paid for it; all others are the researcher's.
         is_fixed: Whether nothing in it is left to chance, so that one seed is all there is.
         note: What else must be said; may be empty.
+        tokens: Perplexity and agreement; of a language model only.
     """
 
     name: ArmName
@@ -127,6 +146,7 @@ class Arm:
     is_private_release: bool
     is_fixed: bool
     note: str
+    tokens: TokenFigures | None = None
 
     def __post_init__(self) -> None:
         require_text("an arm's title", self.title)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from privacy.report.language_verdict import language_verdict
 from privacy.report.parts import Arm, ArmName, Verdict
 
 _WHEN = (
@@ -70,6 +71,8 @@ def verdict_of(arms: Sequence[Arm], *, labelled_share: Fraction) -> Verdict:
     """
     by_name = {arm.name: arm for arm in arms}
     student = by_name[ArmName.DISTILLED]
+    if all(arm.tokens is not None for arm in arms):
+        return language_verdict(by_name)
     rivals = (
         _public_only(student, by_name[ArmName.PUBLIC_ONLY]),
         _without_teacher(student, by_name.get(ArmName.WITHOUT_TEACHER), labelled_share),
@@ -117,11 +120,6 @@ def _without_teacher(student: Arm, rival: Arm | None, share: Fraction) -> str:
         return ""
     found = Difference.of(student, rival)
     result = "The teacher helped" if found.is_gain else "The teacher did not help"
-    if not share:
-        return (
-            f"{result}: with its labels the student reaches {student.accuracy:.3f}; the texts "
-            f"alone give {rival.accuracy:.3f}{_at_epsilon(student, rival)}.{found.caveat}"
-        )
     return (
         f"{result}: its labels on all records give {student.accuracy:.3f}; the regions' own "
         f"labels, which {_percent(share)} of the records have, give {rival.accuracy:.3f}"

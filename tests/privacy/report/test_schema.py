@@ -39,6 +39,7 @@ def test_every_field_of_the_schema_is_required() -> None:
     }
     assert optional == {
         "Arm.epsilon",
+        "Arm.tokens",
         "Contribution.max_records_per_person",
         "Protection.mu",
         # A language model has no ranges, bins or parts; a study may leave the costs out; the
