@@ -34,7 +34,7 @@ def language_verdict(arms: Mapping[ArmName, Arm]) -> Verdict:
         (ArmName.NO_PRIVACY, "Without privacy the same study gives"),
     )
     said += [
-        f"{start} {_both(figures[name])}, against {_both(student)}."
+        f"{start} {_both(figures[name])}; the release, {_both(student)}."
         for name, start in rivals
         if name in figures
     ]
@@ -60,4 +60,4 @@ def _headline(student: TokenFigures, public: TokenFigures, text: TokenFigures | 
 
 
 def _both(one: TokenFigures) -> str:
-    return f"{one.perplexity:.1f} and {one.agreement:.3f}"
+    return f"perplexity {one.perplexity:.1f} and agreement {one.agreement:.3f}"
