@@ -340,8 +340,10 @@ def _batch_norm(patch: pytest.MonkeyPatch) -> None:
 def _token_mean(patch: pytest.MonkeyPatch) -> None:
     right = Objective.per_record
 
-    def per_record(objective: Objective, logits: Tensor, targets: Targets) -> Tensor:
-        return right(objective, logits, targets) / targets.mask.sum()
+    def per_record(
+        objective: Objective, logits: Tensor, targets: Targets, *, features: tuple[Tensor, ...] = ()
+    ) -> Tensor:
+        return right(objective, logits, targets, features=features) / targets.mask.sum()
 
     patch.setattr(Objective, "per_record", per_record)
 

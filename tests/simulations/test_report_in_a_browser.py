@@ -163,11 +163,9 @@ def test_what_is_wrong_is_found(tab: Tab, page: Path, tmp_path: Path) -> None:
     tab.look(width=390)
     tab.open(bad)
     tab.evaluate("console.error('odd')")
-    folded = ["folded: hidden evidence"]
-
     assert "the document scrolls" in tab.evaluate(TOO_WIDE)
     assert [one.split(": ")[1] for one in tab.evaluate(PALE)] == ["pale"]
-    assert tab.evaluate(FOLDED) == folded
+    assert "folded: hidden evidence" in tab.evaluate(FOLDED)
     assert len(_unnamed(tab)) == 1
     assert {one.partition(":")[0] for one in _noise(tab)} >= {
         "Log.entryAdded",
