@@ -40,7 +40,7 @@ from privacy.plan import Plan
 from privacy.report.parts import ArmName
 from simulations import package_data
 from simulations.arms import Comparison
-from simulations.baselines import run_arm
+from simulations.baselines import final_quality
 from simulations.comparisons import arms_of
 from simulations.demo_data import Public, read_titles
 from simulations.federation import open_federation
@@ -265,7 +265,7 @@ def _arms(one: Ready, study: Study, plan: Plan) -> dict[ArmName, Comparison]:
 
 
 def _run(comparison: Comparison, prepared: Prepared) -> Pair:
-    return _pair(run_arm(comparison.arm, prepared.part, prepared.start, prepared.test)[-1])
+    return _pair(final_quality(comparison.arm, prepared.part, prepared.start, prepared.test))
 
 
 def _pair(quality: Quality) -> Pair:

@@ -24,18 +24,16 @@ import torch
 from measure import options, publish, say
 from value import FEW, write_study
 
-from client.training import step_terms
 from distillation.held_out import HeldOut, held_out
 from distillation.kinds import ServerRule, Train
 from distillation.layout import Vector
 from distillation.objectives import Targets
-from distillation.plan_terms import optimizer_of
-from distillation.planning import PlannedArtifacts, make_plan, recipe_of
+from distillation.planning import PlannedArtifacts, make_plan
 from distillation.study import Study
 from distillation.teacher import ClassifierTeacher
 from distillation.trained_part import FrozenInputs, TrainedPart
 from distillation.workbench import Workbench, references
-from simulations.baselines import Arm, run_arm
+from simulations.baselines import final_quality, planned_arm
 from simulations.demo_data import Public, Title, read_titles
 from simulations.prepare import Bench, region_code_sha256, warmed_up
 from simulations.study_data import StudyData
@@ -174,16 +172,7 @@ class Split:
                 code_sha256=region_code_sha256(),
             ),
         )
-        arm = Arm(
-            recipe=recipe_of(study),
-            benches=benches,
-            weights={region.name: region.weight for region in plan.regions},
-            terms={name: step_terms(plan, name) for name in plan.cohort},
-            rounds=plan.rounds,
-            local_steps=plan.local_steps,
-            server=optimizer_of(plan),
-        )
-        quality = run_arm(arm, part, weights, test)[-1]
+        quality = final_quality(planned_arm(study, plan, benches), part, weights, test)
         return quality.accuracy, quality.macro_f1
 
 

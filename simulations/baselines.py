@@ -12,15 +12,20 @@ from fractions import Fraction
 import numpy as np
 import torch
 
+from client.training import step_terms
 from distillation.aggregate import ModelState, ServerOptimizer, advance
 from distillation.dp.optimizer import StepTerms
 from distillation.evaluation import Quality
 from distillation.kit import Measured
 from distillation.layout import Vector
+from distillation.plan_terms import optimizer_of
+from distillation.planning import recipe_of
 from distillation.recipe import Recipe
+from distillation.study import Study
 from distillation.trained_part import TrainedPart
 from distillation.workbench import Workbench
 from privacy.noise import SecureStream, poisson_sample
+from privacy.plan import Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +51,25 @@ class Arm:
     local_steps: int
     server: ServerOptimizer
     sampled: Fraction = Fraction(1)
+
+
+def planned_arm(study: Study, plan: Plan, benches: Mapping[str, Workbench]) -> Arm:
+    """Return the arm that trains as the plan says, with its noise.
+
+    Args:
+        study: The study.
+        plan: Its plan.
+        benches: Each region's labelled records.
+    """
+    return Arm(
+        recipe=recipe_of(study),
+        benches=benches,
+        weights={region.name: region.weight for region in plan.regions},
+        terms={name: step_terms(plan, name) for name in plan.cohort},
+        rounds=plan.rounds,
+        local_steps=plan.local_steps,
+        server=optimizer_of(plan),
+    )
 
 
 def run_arm(arm: Arm, part: TrainedPart, start: Vector, test: Measured) -> list[Quality]:

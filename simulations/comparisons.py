@@ -11,12 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from client.training import step_terms
 from distillation.evaluation import Quality
 from distillation.kinds import Task
 from distillation.learning_tables import FROM_TEACHER
 from distillation.objectives import Objective
-from distillation.plan_terms import optimizer_of
 from distillation.planning import recipe_of
 from distillation.recipe import Recipe
 from distillation.study import Study
@@ -171,21 +169,11 @@ def _comparisons(
 
 
 def _distilled(study: Study, prepared: Prepared, benches: Mapping[str, Workbench]) -> Comparison:
-    plan = prepared.plan
-    arm = baselines.Arm(
-        recipe=recipe_of(study),
-        benches=benches,
-        weights={region.name: region.weight for region in plan.regions},
-        terms={name: step_terms(plan, name) for name in plan.cohort},
-        rounds=plan.rounds,
-        local_steps=plan.local_steps,
-        server=optimizer_of(plan),
-    )
     return Comparison(
         ArmName.DISTILLED,
         "Distilled student",
         "The teacher's labels on all of the regions' records, with privacy.",
-        arm,
+        baselines.planned_arm(study, prepared.plan, benches),
     )
 
 
