@@ -28,13 +28,13 @@ from distillation.audit.bounds import Claim
 from distillation.audit.one_run import Guesses
 from distillation.audit.result import Access, AuditResult, Method
 from distillation.audit.white_box import AuditTerms, TrainingAudit, audit_training
+from distillation.classifier_part import HeadPart
 from distillation.dp.optimizer import PrivateOptimizer, StepTerms
 from distillation.dp.trainer import LocalOptimizer
 from distillation.kinds import Task, Train
 from distillation.objectives import Objective
 from distillation.recipe import Recipe
 from distillation.students import MeanPoolClassifier, MeanPoolConfig
-from distillation.trained_part import HeadPart
 from privacy.accountant import PldAccountant
 from privacy.events import SampledGaussian
 from privacy.guarantee import GRID, Guarantee

@@ -28,13 +28,14 @@ from distillation.audit.production import (
     require_canaries,
     with_production_canaries,
 )
+from distillation.classifier_part import HeadPart
 from distillation.dp.optimizer import StepTerms
 from distillation.dp.trainer import LocalOptimizer
 from distillation.kinds import Task, Train
 from distillation.objectives import Objective, Targets
 from distillation.recipe import Recipe
 from distillation.students import MeanPoolClassifier, MeanPoolConfig
-from distillation.trained_part import FrozenInputs, HeadPart
+from distillation.trained_part import FrozenInputs
 from distillation.workbench import Workbench
 from privacy.accountant import PldAccountant
 from privacy.events import SampledGaussian

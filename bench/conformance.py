@@ -18,6 +18,7 @@ import torch
 from measure import options, publish, say
 from transformers import BertConfig, BertModel
 
+from distillation.classifier_part import classifier_part
 from distillation.dp.conformance import check_trainer
 from distillation.dp.optimizer import StepTerms
 from distillation.dp.trainer import LocalOptimizer
@@ -26,7 +27,6 @@ from distillation.objectives import Objective
 from distillation.recipe import Recipe
 from distillation.students import MeanPoolClassifier, cut_student
 from distillation.teacher import ClassifierTeacher
-from distillation.trained_part import trained_part
 
 _CLASSES = ("a", "b", "c")
 _TARGET_S = 5.0
@@ -58,7 +58,7 @@ def measured(train: Train, *, turns: int) -> dict[str, float]:
         ConformanceError: If the trainer fails it; no figure is given then.
     """
     student = _model()
-    part, teacher = trained_part(student, train), ClassifierTeacher(_model())
+    part, teacher = classifier_part(student, train), ClassifierTeacher(_model())
     recipe = Recipe(
         task=Task.CLASSIFICATION,
         train=train,

@@ -25,13 +25,14 @@ from measure import options, publish, say
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
+from distillation.classifier_part import classifier_part
 from distillation.dp.optimizer import StepTerms
 from distillation.dp.trainer import LocalOptimizer, train_privately
 from distillation.kinds import Task, Train
 from distillation.objectives import Objective, Targets
 from distillation.recipe import Recipe
 from distillation.students import cut_student
-from distillation.trained_part import FrozenInputs, TrainedPart, trained_part
+from distillation.trained_part import FrozenInputs, TrainedPart
 from distillation.workbench import Workbench
 from privacy.noise import SecureStream, gaussian
 
@@ -147,7 +148,7 @@ def _encoder_layer() -> TrainedPart:
     classes = [str(number) for number in range(_CLASSES)]
     student = cut_student(encoder, layers=[0], classes=classes, feature_scale=4.0)
     student.train(False)
-    return trained_part(student, Train.LAST)
+    return classifier_part(student, Train.LAST)
 
 
 def _layer_update(part: TrainedPart) -> Callable[[], object]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from distillation.classifier_part import classifier_part
 from distillation.ensemble_teacher import EnsembleTeacher
 from distillation.errors import TeacherError
 from distillation.held_out import HeldOut, held_out
@@ -19,7 +20,7 @@ from distillation.records import Records, check_labels
 from distillation.students import MeanPoolClassifier, cut_student, load_classifier, save_classifier
 from distillation.teacher import ClassifierTeacher, Teacher
 from distillation.tokens import Tokens, tokenize
-from distillation.trained_part import TrainedPart, trained_part
+from distillation.trained_part import TrainedPart
 from distillation.warm_up import WarmUp, warm_up
 from distillation.workbench import references, soft_labels
 
@@ -28,6 +29,8 @@ _LABELLED = 0.3
 
 _PARTS = {
     Train.HEAD: "the classification head",
+    Train.NORMS: "the norms of {top} and the classification head",
+    Train.LORA: "adapters of rank {rank} on {top} and the classification head",
     Train.LAST: "the last layer and the classification head",
 }
 
@@ -88,8 +91,13 @@ class ClassificationKit:
         save_classifier(student, tokenizer, folder)
 
     def part(self, student: PreTrainedModel, recipe: Recipe) -> TrainedPart:
-        """Return the head, or the last layer with it."""
-        return trained_part(_student(student), recipe.train)
+        """Return the head, alone or with tensors of the last layers."""
+        return classifier_part(
+            _student(student),
+            recipe.train,
+            layers=recipe.trained_layers or 1,
+            rank=recipe.rank or 1,
+        )
 
     def check_records(self, records: Records, teacher: Teacher) -> None:
         """Check that the teacher knows every label."""
@@ -174,7 +182,9 @@ class ClassificationKit:
 
     def describe_part(self, recipe: Recipe) -> str:
         """Return in words which tensors private records may change."""
-        return _PARTS[recipe.train]
+        count = recipe.trained_layers
+        top = "the last layer" if count == 1 else f"the last {count} layers"
+        return _PARTS[recipe.train].format(top=top, rank=recipe.rank)
 
 
 def _classifier(teacher: Teacher) -> ClassifierTeacher:

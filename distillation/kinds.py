@@ -36,7 +36,7 @@ class ServerRule(StrEnum):
 
 
 TRAINED: Mapping[Task, tuple[Train, ...]] = {
-    Task.CLASSIFICATION: (Train.HEAD, Train.LAST),
+    Task.CLASSIFICATION: (Train.HEAD, Train.NORMS, Train.LORA, Train.LAST),
     Task.LANGUAGE_MODEL: (Train.LORA, Train.LAST, Train.NORMS),
 }
 """The trained sets that each task offers."""

@@ -13,6 +13,9 @@ from distillation.study_file import Bounds, check_bounds, key
 FROM_TEACHER = "teacher"
 """The value of student.from that names no folder."""
 
+RANK, TRAINED_LAYERS = 8, 1
+"""Where the study says nothing."""
+
 _AT_LEAST_ONE = Bounds(least=1)
 _NOT_NEGATIVE = Bounds(least=0)
 _POSITIVE = Bounds(above=0)
@@ -35,19 +38,19 @@ class StudentTable:
         default=(),
     )
     train: Train = key(
-        "Which tensors are trained privately: of a classifier the `head`, or the `last` layer "
-        "with it; of a language model low-rank adapters (`lora`), the `last` layer, or the gains "
-        "of the layer `norms`.",
+        "Which tensors are trained privately: of a classifier the `head` alone, or with the "
+        "layers' `norms`, low-rank adapters (`lora`) or the whole `last` layer; of a language "
+        "model the same without the head, which is frozen.",
         default=Train.HEAD,
         later=("all-but-embeddings", "all"),
     )
     rank: int = key(
-        "Rank of the adapters; for `lora` only.", default=8, bounds=Bounds(least=1, most=512)
+        "Rank of the adapters; for `lora` only.", default=RANK, bounds=Bounds(least=1, most=512)
     )
     trained_layers: int = key(
         "How many of the student's top layers have adapters, or trained norms; for `lora` and "
         "`norms` only.",
-        default=1,
+        default=TRAINED_LAYERS,
         bounds=_AT_LEAST_ONE,
     )
     feature_scale: Decimal = key(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from distillation.errors import StudyError, TrainingError
 from distillation.kinds import TRAINED, Task, Template, Train
-from distillation.learning_tables import ObjectiveTable, TermTable
+from distillation.learning_tables import RANK, TRAINED_LAYERS, ObjectiveTable, TermTable
 from distillation.objectives.registry import build
 
 if TYPE_CHECKING:
@@ -26,6 +26,16 @@ def check_task(study: "Study") -> None:
         raise StudyError(
             f"[student] train: expected {' or '.join(TRAINED[task])} for the task {task}, got "
             f"'{train}'"
+        )
+    if train is not Train.LORA and study.student.rank != RANK:
+        raise StudyError(
+            f"[student] rank: expected train = 'lora' beside it, got '{train}', which has no "
+            "adapters: remove this key"
+        )
+    if train not in (Train.LORA, Train.NORMS) and study.student.trained_layers != TRAINED_LAYERS:
+        raise StudyError(
+            f"[student] trained_layers: expected train = lora or norms beside it, got '{train}': "
+            "remove this key"
         )
     if task is Task.CLASSIFICATION:
         _check_classification(study)

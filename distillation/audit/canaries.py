@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from distillation.audit.errors import AuditError
+from distillation.classifier_part import HeadPart
 from distillation.layout import Vector
 from distillation.objectives import Targets
 from distillation.recipe import Recipe
 from distillation.tokens import Batch
-from distillation.trained_part import FrozenInputs, HeadPart, TrainedPart
+from distillation.trained_part import FrozenInputs, TrainedPart
 from distillation.workbench import Workbench
 
 _FEATURE = 1000.0

@@ -23,10 +23,11 @@ from distillation.audit.errors import AuditError
 from distillation.audit.guessing import guess
 from distillation.audit.power import Releases, design
 from distillation.audit.result import Access, AuditResult, Method
+from distillation.classifier_part import HeadPart
 from distillation.dp.optimizer import StepTerms
 from distillation.layout import Vector
 from distillation.recipe import Recipe
-from distillation.trained_part import HeadPart, TrainedPart
+from distillation.trained_part import TrainedPart
 from distillation.workbench import Workbench
 from privacy.guarantee import Guarantee
 

@@ -8,19 +8,17 @@ Sources: low-rank adapters, Hu and others 2021, arXiv 2106.09685; few tensors un
 privacy, Li and others 2022, arXiv 2110.05679.
 """
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 from transformers import PreTrainedModel
 
+from distillation.adapters import add_adapters
 from distillation.errors import TrainingError
 from distillation.fused_loss import fused_per_record
 from distillation.kinds import TRAINED, Task, Train
-from distillation.language.adapters import add_adapters, merged
 from distillation.language.body import lower_half, upper_half
 from distillation.language.families import Family, family_of
 from distillation.language.student import without_dropout
-from distillation.layout import Vector
 from distillation.objectives import Objective, Targets
 from distillation.tokens import Batch, Tokens
 from distillation.top_k import TokenTargets
@@ -149,30 +147,11 @@ class LanguagePart(TrainedPart):
         hidden = self.hidden(module, inputs)
         return fused_per_record(hidden, self._head, targets, objective)
 
-    def load(self, vector: Vector) -> None:
-        """Set the trained tensors, (d,)."""
-        tensors = self.layout.unflatten(vector)
-        with torch.no_grad():
-            for name, p in self._named().items():
-                p.copy_(tensors[name])
-
-    def write_back(self) -> None:
-        """Copy the trained tensors into the student; adapters are added to what they adapt."""
-        own = dict(self.student.named_parameters())
-        named = {self.full_name(name): value for name, value in merged(self.module).items()}
-        with torch.no_grad():
-            for name, value in named.items():
-                own[name].copy_(value)
-
-    def _named(self) -> dict[str, Tensor]:
-        trained = ((n, p) for n, p in self.module.named_parameters() if p.requires_grad)
-        return {self.full_name(name): p for name, p in trained}
-
 
 def _choose(upper: nn.Module, family: Family, train: Train, rank: int) -> None:
     """Mark what is trained; everything else stays frozen."""
     if train is Train.LORA:
-        add_adapters(upper, family, rank=rank)
+        add_adapters(upper, family.linears, rank=rank, transposed=family.transposed)
         return
     norm: nn.Module = getattr(upper, family.final_norm)
     norm.requires_grad_(True)

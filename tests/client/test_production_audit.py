@@ -36,7 +36,7 @@ pytestmark = pytest.mark.slow
 
 Kind = TypeVar("Kind", bound=Payload)
 CANARIES = 48
-"""With 24 a training without noise is found by region a in eleven runs of twelve, which is no test."""
+"""With 24, region a finds a training without noise in eleven runs of twelve: no test."""
 NO_NOISE = next(fault for fault in SIXTEEN if fault.name == "no noise")
 
 

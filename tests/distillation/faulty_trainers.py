@@ -23,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from distillation.classifier_part import HeadPart, classifier_part
 from distillation.dp import trainer
 from distillation.dp.conformance import Conformance, check_trainer
 from distillation.dp.conformance_subject import Check
@@ -34,7 +35,7 @@ from distillation.recipe import Recipe
 from distillation.students import MeanPoolClassifier
 from distillation.teacher import Answers, ClassifierTeacher
 from distillation.tokens import Tokens
-from distillation.trained_part import FrozenInputs, HeadPart, TrainedPart, trained_part
+from distillation.trained_part import FrozenInputs, TrainedPart
 from privacy.noise import SecureStream, gaussian, poisson_sample
 from tests.distillation import tiny
 
@@ -57,7 +58,7 @@ def parts(train: Train) -> tuple[TrainedPart, Recipe, StepTerms, ClassifierTeach
         optimizer=LocalOptimizer(learning_rate=0.5, momentum=0.9),
     )
     teacher = ClassifierTeacher(tiny.teacher_model())
-    return trained_part(tiny.student_model(), train), recipe, TERMS, teacher
+    return classifier_part(tiny.student_model(), train), recipe, TERMS, teacher
 
 
 def check(train: Train = Train.HEAD) -> Conformance:

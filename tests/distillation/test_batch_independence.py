@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 
 from distillation.batch_independence import Forward, IndependentForward
+from distillation.classifier_part import classifier_part
 from distillation.kinds import TRAINED, Task
 from distillation.teacher import ClassifierTeacher
 from distillation.tokens import Batch, Tokens
-from distillation.trained_part import trained_part
 from tests.distillation import tiny
 
 
@@ -28,7 +28,7 @@ def test_frozen_inputs_are_bit_identical_in_any_company() -> None:
     """The same for what the trained part sees, for both trained parts."""
     tokens = tiny.tokens(60)
     for train in TRAINED[Task.CLASSIFICATION]:
-        part = trained_part(tiny.student_model(), train)
+        part = classifier_part(tiny.student_model(), train)
         among = part.inputs(tokens)
         alone = part.inputs(_some(tokens, [11]))
         length = int(alone.mask.sum())

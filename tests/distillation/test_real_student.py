@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModel
 
+from distillation.classifier_part import classifier_part
 from distillation.dp.clipping import Clipping, wrap
 from distillation.kinds import TRAINED, Task, Train
 from distillation.model_files import ModelFiles, locate
@@ -12,7 +13,6 @@ from distillation.objectives import Objective, Targets
 from distillation.students import MeanPoolClassifier, cut_student
 from distillation.teacher import ClassifierTeacher, load_tokenizer
 from distillation.tokens import Tokens, tokenize
-from distillation.trained_part import trained_part
 from simulations.demo_data import ENCODER_PACKAGE, read_titles
 
 pytestmark = pytest.mark.slow
@@ -47,7 +47,7 @@ def test_per_record_gradients_equal_brute_force(
 ) -> None:
     """For the head and for the whole last layer, at the demo's temperature."""
     few = Tokens(tokens.ids[:6], tokens.padding)
-    part = trained_part(student, train)
+    part = classifier_part(student, train)
     inputs = part.inputs(few)
     log_probs = torch.randn(6, 7, generator=torch.Generator().manual_seed(1)).log_softmax(-1)
     targets = Targets.of_classes(log_probs, torch.full((6,), -1))

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from distillation.classifier_part import classifier_part
 from distillation.dp.trainer import LocalOptimizer
 from distillation.errors import ArtifactError, StudyError, TrainingError
 from distillation.kinds import TRAINED, Task, Train
@@ -17,7 +18,6 @@ from distillation.records import Columns, read_records
 from distillation.study_file import toml_name
 from distillation.study_tables import TABLES, GatesTable
 from distillation.tokens import Tokens, fixed_batches
-from distillation.trained_part import trained_part
 from privacy.canonical import dumps, loads
 from tests.distillation import tiny
 from tests.distillation.studies import SHORT, edited, load
@@ -73,7 +73,7 @@ def test_a_recipe_has_no_key_for_a_leak(key: str) -> None:
 def test_a_cut_student_keeps_the_rules(train: Train) -> None:
     """What this product cuts from a teacher has neither dropout nor batch statistics."""
     student = tiny.student_model()
-    part = trained_part(student, train)
+    part = classifier_part(student, train)
     require_per_record(student, part.module)
 
     dropped = [m.p for m in part.module.modules() if isinstance(m, nn.Dropout)]

@@ -194,8 +194,15 @@ _BAD = {
     ),
     "unknown train": ("layers = [0, 5]", 'layers = [0]\ntrain = "x"', ["one of head, last"]),
     "train of the other task": (
-        "layers = [0, 5]", 'layers = [0]\ntrain = "lora"',
-        ["[student] train", "head or last for the task classification", "got 'lora'"],
+        'name = "chapters"', 'name = "chapters"\ntask = "language-model"',
+        ["[student] train", "lora or last or norms for the task language-model", "got 'head'"],
+    ),
+    "layers for a head": (
+        "layers = [0, 5]", "layers = [0, 5]\ntrained_layers = 2",
+        ["trained_layers", "lora or norms", "'head'"],
+    ),
+    "a rank without adapters": (
+        "layers = [0, 5]", 'layers = [0, 5]\ntrain = "last"\nrank = 4', ["rank", "lora", "'last'"],
     ),
     "more trained layers than there are": (
         "layers = [0, 5]", "layers = [0, 5]\ntrained_layers = 3", ["trained_layers", "2 layers"],

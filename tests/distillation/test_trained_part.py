@@ -7,17 +7,18 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from distillation.errors import ArtifactError
+from distillation.classifier_part import classifier_part
+from distillation.errors import ArtifactError, TrainingError
 from distillation.kinds import TRAINED, Task, Train
 from distillation.students import MeanPoolClassifier
 from distillation.teacher import ClassifierTeacher
-from distillation.trained_part import TrainedPart, trained_part
+from distillation.trained_part import TrainedPart
 from tests.distillation import tiny
 
 
 @pytest.fixture(params=TRAINED[Task.CLASSIFICATION])
 def part(request: pytest.FixtureRequest) -> TrainedPart:
-    return trained_part(tiny.student_model(), request.param)
+    return classifier_part(tiny.student_model(), request.param)
 
 
 def _moved(part: TrainedPart) -> np.ndarray:
@@ -26,24 +27,57 @@ def _moved(part: TrainedPart) -> np.ndarray:
 
 
 def test_the_layout_names_tensors_of_the_student(part: TrainedPart) -> None:
-    """Every name and shape is a parameter of the student, with the student's values at first."""
+    """Every name and shape is a parameter of the student, with the student's values at first.
+
+    Adapters lie beside the student's linear layers and change nothing at first.
+    """
     own = dict(part.student.named_parameters())
     tensors = part.layout.unflatten(part.vector())
+    beside = {name for name in tensors if ".lora_" in name}
 
-    assert tensors.keys() <= own.keys()
-    assert all(torch.equal(tensors[name], own[name]) for name in tensors)
+    assert tensors.keys() - beside <= own.keys()
+    assert all(torch.equal(tensors[name], own[name]) for name in tensors.keys() - beside)
+    assert {f"{name.partition('.lora_')[0]}.weight" for name in beside} <= own.keys()
+    assert all(
+        name.endswith(".lora_A.default.weight") or not tensors[name].any() for name in beside
+    )
 
 
-def test_the_head_alone_or_with_the_whole_last_layer() -> None:
-    """Nothing below is trained: three classes over sixteen features, or one layer more."""
-    head = trained_part(tiny.student_model(), Train.HEAD).layout
-    last = trained_part(tiny.student_model(), Train.LAST).layout
-    layer = tiny.student_model().encoder.encoder.layer[1]
+def test_the_head_alone_or_with_tensors_of_the_last_layers() -> None:
+    """Nothing below is trained: three classes over sixteen features, and what was asked for."""
+    student = tiny.student_model()
+    head = classifier_part(student, Train.HEAD).layout
+    layers = student.encoder.encoder.layer
+    width = layers[1].intermediate.dense.out_features
+    kept = {"head.bias", "head.weight"}
+    beside = {
+        Train.LAST: sum(p.numel() for p in layers[1].parameters()),
+        Train.NORMS: 2 * 2 * 16,
+        Train.LORA: 3 * (4 * (16 + 16) + 2 * (16 + width)),
+    }
 
-    assert [name for name, _ in head.tensors] == ["head.bias", "head.weight"]
+    assert {name for name, _ in head.tensors} == kept
     assert head.size == 3 * 16 + 3
-    assert last.size == head.size + sum(p.numel() for p in layer.parameters())
-    assert {name.split(".layer.")[1][0] for name, _ in last.tensors if ".layer." in name} == {"1"}
+    for train, count in beside.items():
+        names = {name for name, _ in classifier_part(student, train, rank=3).layout.tensors}
+        assert classifier_part(student, train, rank=3).layout.size == head.size + count
+        assert {name.split(".layer.")[1][0] for name in names - kept} == {"1"}
+
+
+@pytest.mark.parametrize("train", [Train.NORMS, Train.LORA, Train.LAST])
+def test_as_many_layers_as_there_are_may_have_trained_tensors(train: Train) -> None:
+    """Of the tiny student's two layers one or both; the student's answers stay what they are."""
+    student, tokens = tiny.student_model(), tiny.tokens(9)
+    whole = ClassifierTeacher(student).answer(tokens).log_probs
+    part = classifier_part(student, train, layers=2)
+    logits = part.logits(part.module, part.inputs(tokens)).log_softmax(-1)
+    numbers = {name.split(".layer.")[1][0] for name, _ in part.layout.tensors if "layer." in name}
+
+    assert numbers == {"0", "1"}
+    torch.testing.assert_close(logits, whole, atol=1e-5, rtol=1e-4)
+    for count in (0, 3):
+        with pytest.raises(TrainingError, match="1 to 2 of the last layers"):
+            classifier_part(student, train, layers=count)
 
 
 def test_a_vector_is_loaded_as_it_is(part: TrainedPart) -> None:

@@ -6,13 +6,13 @@ from fractions import Fraction
 from transformers import BertConfig
 
 from distillation.audit.white_box import AuditTerms
+from distillation.classifier_part import HeadPart
 from distillation.dp.optimizer import StepTerms
 from distillation.dp.trainer import LocalOptimizer
 from distillation.kinds import Task, Train
 from distillation.objectives import Objective
 from distillation.recipe import Recipe
 from distillation.students import MeanPoolClassifier, MeanPoolConfig
-from distillation.trained_part import HeadPart
 from privacy.guarantee import Guarantee
 
 TERMS = StepTerms(

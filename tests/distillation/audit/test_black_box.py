@@ -19,12 +19,13 @@ from distillation.audit.black_box import (
 from distillation.audit.errors import AuditError
 from distillation.audit.guessing import secret_coins
 from distillation.audit.result import UNKNOWN_POWER
+from distillation.classifier_part import classifier_part
 from distillation.dp.optimizer import StepTerms
 from distillation.dp.trainer import LocalOptimizer
 from distillation.kinds import Task, Train
 from distillation.objectives import Objective
 from distillation.recipe import Recipe
-from distillation.trained_part import TrainedPart, trained_part
+from distillation.trained_part import TrainedPart
 from distillation.workbench import Workbench
 from privacy.guarantee import Guarantee
 from privacy.noise import SecureStream
@@ -97,7 +98,7 @@ def test_a_private_student_stays_within_what_its_epsilon_allows() -> None:
 
 def test_canaries_are_the_same_for_all_and_their_coins_are_not() -> None:
     """The seed makes the records; who is in is not in them."""
-    part = trained_part(tiny.student_model(), Train.HEAD)
+    part = classifier_part(tiny.student_model(), Train.HEAD)
     first, second = _records(part, 20, 7), _records(part, 20, 7)
     coins = np.arange(20) < 5
 
@@ -110,7 +111,7 @@ def test_canaries_are_the_same_for_all_and_their_coins_are_not() -> None:
 
 def test_canaries_join_records_of_another_length() -> None:
     """Inputs are padded and masked; a longer canary moves no record of the region."""
-    part = trained_part(tiny.student_model(), Train.LAST)
+    part = classifier_part(tiny.student_model(), Train.LAST)
     short = made_up_records(3, part, vocabulary=tiny.VOCABULARY, outcomes=3, tokens=4, seed=1)
     long = made_up_records(3, part, vocabulary=tiny.VOCABULARY, outcomes=3, tokens=9, seed=2)
 
@@ -127,7 +128,7 @@ def test_canaries_join_records_of_another_length() -> None:
 
 def test_canaries_do_not_join_persons() -> None:
     """A canary belongs to no person."""
-    part = trained_part(tiny.student_model(), Train.HEAD)
+    part = classifier_part(tiny.student_model(), Train.HEAD)
     records = _records(part, 4, 1)
     grouped = Workbench(records.inputs, records.targets, units=torch.tensor([0, 0, 1, 1]))
 
@@ -137,7 +138,7 @@ def test_canaries_do_not_join_persons() -> None:
 
 def test_the_part_has_its_tensors_back() -> None:
     """Scoring loads two models and leaves neither."""
-    part = trained_part(tiny.student_model(), Train.HEAD)
+    part = classifier_part(tiny.student_model(), Train.HEAD)
     before = part.vector()
 
     scores = loss_scores(part, _records(part, 4, 1), RECIPE, start=before + 1, released=before * 2)

@@ -12,9 +12,9 @@ from distillation.audit.canaries import AuditHead, DiracCanaries, audited_part
 from distillation.audit.errors import AuditError
 from distillation.audit.result import Method, Verdict
 from distillation.audit.white_box import audit_training, one_run
+from distillation.classifier_part import classifier_part
 from distillation.dp.optimizer import StepTerms
 from distillation.kinds import Train
-from distillation.trained_part import trained_part
 from privacy.guarantee import Guarantee
 from privacy.noise import SecureStream
 from tests.distillation import tiny
@@ -59,7 +59,7 @@ def test_a_canary_has_a_weight_of_its_own() -> None:
 def test_a_part_without_room_gets_an_audit_head() -> None:
     """The region's own head where it has room; else a linear one through the same trainer."""
     own = head()
-    last = trained_part(tiny.student_model(), Train.LAST)
+    last = classifier_part(tiny.student_model(), Train.LAST)
 
     assert audited_part(own, 1000) is own
     for part in (head(width=16, outcomes=3), last):
@@ -91,7 +91,7 @@ def test_a_right_trainer_is_not_flagged() -> None:
 @pytest.mark.slow
 def test_the_layers_of_another_part_are_replaced_and_audited() -> None:
     """A part of several layers is audited through a linear head."""
-    part = trained_part(tiny.student_model(), Train.LAST)
+    part = classifier_part(tiny.student_model(), Train.LAST)
 
     found = audit_training(part, RECIPE, TERMS, replace(AUDIT, canaries=400))
 

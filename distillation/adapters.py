@@ -5,18 +5,19 @@ whoever loads a student needs no peft, and a refresh starts from plain weights.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import torch
 from torch import Tensor, nn
 
 from distillation.errors import TrainingError
-from distillation.language.families import Family
 
 _SEED = 20210617  # public: everyone makes the same start; no privacy rests on it
 
 
-def add_adapters(body: nn.Module, family: Family, *, rank: int) -> None:
+def add_adapters(
+    body: nn.Module, linears: Collection[str], *, rank: int, transposed: bool = False
+) -> None:
     """Put adapters beside a frozen body's linear layers, in place; only they are trained.
 
     The first factor is drawn as in peft but from a public seed, the second one is zero, so that
@@ -24,8 +25,9 @@ def add_adapters(body: nn.Module, family: Family, *, rank: int) -> None:
 
     Args:
         body: The layers to adapt.
-        family: Names them.
+        linears: The last part of the layers' names.
         rank: Of each adapter, >= 1.
+        transposed: Whether the layers keep their weights as (in, out).
 
     Raises:
         TrainingError: If the rank is below 1, or peft is not installed.
@@ -42,8 +44,8 @@ def add_adapters(body: nn.Module, family: Family, *, rank: int) -> None:
         r=rank,
         lora_alpha=rank,
         lora_dropout=0.0,
-        target_modules=list(family.linears),
-        fan_in_fan_out=family.transposed,
+        target_modules=list(linears),
+        fan_in_fan_out=transposed,
     )
     inject_adapter_in_model(config, body)
     chance = torch.Generator().manual_seed(_SEED)
@@ -57,9 +59,8 @@ def add_adapters(body: nn.Module, family: Family, *, rank: int) -> None:
 def merged(module: nn.Module) -> dict[str, Tensor]:
     """Return the trained tensors as a model without adapters has them, by name."""
     adapted = dict(_adapted(module))
-    if adapted:
-        return adapted
-    return {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
+    trained = ((name, p) for name, p in module.named_parameters() if p.requires_grad)
+    return adapted | {name: p.detach() for name, p in trained if "lora_" not in name}
 
 
 @torch.no_grad()
