@@ -7,10 +7,9 @@ A seed is everything that chance decides: the split, the teacher trained on it, 
 public warm-up, the noise. What does not depend on ε is made once a seed, by the product's own
 stages: teacher, warm-up, test set, and each region's approval and soft labels. A rung is then a
 plan made for its ε, unit and slack included, and the arms through the private trainer with that
-plan's noise: the researcher's repetitions, without masks and ledgers. Learning rates are the
-study's own; where a rung's noise is larger than in the study's plan, those of both private arms
-are as much smaller, so that noise alone never moves a student further than there. Intervals are
-95 % t-intervals of the differences, seed by seed.
+plan's noise: the researcher's repetitions, without masks and ledgers. Learning rates follow each
+arm's noise on each rung, as in the product. Intervals are 95 % t-intervals of the differences, seed
+by seed.
 
 The quick check takes one seed, two rungs, every sixth title or person and one epoch: it shows that
 all runs, no figure.
@@ -93,7 +92,7 @@ class Climbed:
     Attributes:
         fixed: The arms that no ε changes.
         rungs: The arms with privacy, by ε.
-        noise: Each rung's noise multiplier, charge and factor on the learning rates, by ε.
+        noise: Each rung's noise multiplier, charge and the arms' learning rates, by ε.
     """
 
     fixed: Mapping[ArmName, Pair]
@@ -176,13 +175,12 @@ def climb(one: Ready, epsilons: Sequence[Decimal]) -> Climbed:
     for epsilon in epsilons:
         study = replace(one.study, privacy=replace(one.study.privacy, epsilon=epsilon))
         plan = plan_for(study, one.prepared)
-        slower = min(1.0, _sigma(one.prepared.plan) / _sigma(plan))
-        arms = {name: at_rate(_arms(one, study, plan)[name], slower) for name in _PRIVATE}
+        arms = _arms(one, study, plan)
         rungs[epsilon] = {name: _run(arms[name], one.prepared) for name in _PRIVATE}
         noise[epsilon] = {
             "noise_multiplier": _sigma(plan),
             "charged_epsilon": float(charge(plan, plan.cohort[0]).epsilon),
-            "learning_rates_times": slower,
+            **{f"{n.value}_rate": arms[n].arm.recipe.optimizer.learning_rate for n in _PRIVATE},
         }
     return Climbed(fixed, rungs, noise)
 
@@ -199,14 +197,6 @@ def plan_for(study: Study, prepared: Prepared) -> Plan:
         code_sha256=known.code,
     )
     return make_plan(study, artifacts)
-
-
-def at_rate(comparison: Comparison, factor: float) -> Comparison:
-    """Return the arm with its regions' learning rate times ``factor``."""
-    recipe = comparison.arm.recipe
-    rate = factor * recipe.optimizer.learning_rate
-    recipe = replace(recipe, optimizer=replace(recipe.optimizer, learning_rate=rate))
-    return replace(comparison, arm=replace(comparison.arm, recipe=recipe))
 
 
 def summarise(climbed: Sequence[Climbed]) -> dict[str, object]:

@@ -163,8 +163,11 @@ class OptimizerTable:
     The server's part is post-processing: whatever it is, it costs no ε.
     """
 
-    learning_rate: Decimal = key(
-        "Of a region's private steps.", default=Decimal(1), bounds=_POSITIVE
+    learning_rate: Decimal | None = key(
+        "Of a region's private steps; absent: where only a `head` is trained, by plain steps, so "
+        "large that the noise of the whole run moves a logit by 0.4, whatever ε is; else 1.",
+        default=None,
+        bounds=_POSITIVE,
     )
     momentum: Decimal = key("Of a region's private steps.", default=Decimal(0), bounds=_MOMENTUM)
     server: ServerRule = key("The server's rule.", default=ServerRule.SGD)

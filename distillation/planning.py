@@ -9,7 +9,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import ROUND_UP, Decimal
-from fractions import Fraction
 from pathlib import Path
 
 from distillation.dp.trainer import LocalOptimizer
@@ -21,6 +20,8 @@ from distillation.model_files import ModelFiles
 from distillation.objectives import Objective, Weighted
 from distillation.objectives.registry import build
 from distillation.recipe import Recipe
+from distillation.region_weights import capped_weights
+from distillation.step_size import learning_rate
 from distillation.study import Study
 from distillation.study_task_checks import term_of
 from privacy.guarantee import Neighbours, Unit
@@ -78,7 +79,7 @@ def recipe_of(study: Study) -> Recipe:
             more=tuple(Weighted(float(each.weight), build(term_of(each))) for each in goal.more),
         ),
         optimizer=LocalOptimizer(
-            learning_rate=float(study.optimizer.learning_rate),
+            learning_rate=float(learning_rate(study)),
             momentum=float(study.optimizer.momentum),
         ),
         template="" if study.teacher.template is Template.TEXT else study.teacher.template.value,
@@ -169,24 +170,6 @@ def _optimizer_terms(study: Study) -> OptimizerTerms:
     )
 
 
-def capped_weights(sizes: Mapping[str, int]) -> dict[str, Fraction]:
-    """Return shares in proportion to public sizes, none above the usual policy's cap.
-
-    What a capped region loses is shared by the others in proportion. The cap is a quarter above
-    four regions and a half up to four, as policies have it, but never below an equal share.
-    """
-    cap = max(Fraction(1, 4 if len(sizes) > 4 else 2), Fraction(1, len(sizes)))
-    capped: set[str] = set()
-    while True:
-        free = {name: size for name, size in sizes.items() if name not in capped}
-        rest, total = 1 - cap * len(capped), sum(free.values())
-        shares = {name: rest * Fraction(size, total) for name, size in free.items()}
-        over = {name for name, share in shares.items() if share > cap}
-        if not over:
-            return {name: shares.get(name, cap) for name in sizes}
-        capped |= over
-
-
 def source_sha256(packages: Mapping[str, Path]) -> str:
     """Return the hash of the packages' Python files: the identity of the code in a region."""
     total = hashlib.sha256()
@@ -230,7 +213,7 @@ def _with_range(plan: Plan, study: Study) -> Plan:
     A coordinate of K steps of rate η is a gradient part of at most η K N C / B, taken at its
     usual size η K C, plus noise of standard deviation η √K s / B for the smallest region.
     """
-    steps, rate = plan.local_steps, float(study.optimizer.learning_rate)
+    steps, rate = plan.local_steps, float(learning_rate(study))
     rate /= 1 - float(study.optimizer.momentum)
     scale = noise_scale(plan.clip_norm, plan.regions[0].component(TRAIN).noise_multiplier)
     batch = min(float(r.public_size * r.component(TRAIN).sample_rate) for r in plan.regions)

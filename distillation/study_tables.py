@@ -242,8 +242,8 @@ class BaselinesTable:
 
     run: bool = key("Whether to run them.", default=True)
     label_learning_rate: Decimal | None = key(
-        "Local learning rate where given labels are the only supervision; absent: as in "
-        "`[optimizer]`.",
+        "Local learning rate where given labels are the only supervision; absent: that of the "
+        "private steps, as much smaller as the noise over the labelled records alone is larger.",
         default=None,
         bounds=_POSITIVE,
     )

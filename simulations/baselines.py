@@ -21,6 +21,7 @@ from distillation.layout import Vector
 from distillation.plan_terms import optimizer_of
 from distillation.planning import recipe_of
 from distillation.recipe import Recipe
+from distillation.step_size import Share, weight_noise
 from distillation.study import Study
 from distillation.trained_part import TrainedPart
 from distillation.workbench import Workbench
@@ -72,8 +73,8 @@ def planned_arm(study: Study, plan: Plan, benches: Mapping[str, Workbench]) -> A
     )
 
 
-def run_arm(arm: Arm, part: TrainedPart, start: Vector, test: Measured) -> list[Quality]:
-    """Train one arm and return its quality before the first round and after each.
+def final_quality(arm: Arm, part: TrainedPart, start: Vector, test: Measured) -> Quality:
+    """Train one arm and return its quality after the last round.
 
     Args:
         arm: What to train.
@@ -81,17 +82,12 @@ def run_arm(arm: Arm, part: TrainedPart, start: Vector, test: Measured) -> list[
         start: Weights before the first round, (d,).
         test: The public test set.
     """
-    return [test.quality(weights) for weights in _path(arm, part, start)]
-
-
-def final_quality(arm: Arm, part: TrainedPart, start: Vector, test: Measured) -> Quality:
-    """Train one arm and return its quality after the last round; arguments as for `run_arm`."""
-    *_, last = _path(arm, part, start)
+    *_, last = trajectory(arm, part, start)
     return test.quality(last)
 
 
-def _path(arm: Arm, part: TrainedPart, start: Vector) -> Iterator[Vector]:
-    """Yield the weights before the first round, and what would be released after each."""
+def trajectory(arm: Arm, part: TrainedPart, start: Vector) -> Iterator[Vector]:
+    """Yield the weights before the first round, and what would be released after each, (d,)."""
     state = ModelState.start(start)
     yield start
     for _ in range(arm.rounds):
@@ -100,6 +96,26 @@ def _path(arm: Arm, part: TrainedPart, start: Vector) -> Iterator[Vector]:
             mean += float(arm.weights[name]) * _update(arm, name, bench, part, state.weights)
         state = advance(state, mean, arm.server)
         yield state.released
+
+
+def noise(arm: Arm) -> float:
+    """Return how far an arm's noise moves a weight over all its rounds, at the learning rate 1.
+
+    Raises:
+        ValueError: If the arm has no noise.
+    """
+    if arm.terms is None:
+        raise ValueError("expected an arm with noise, got one without privacy")
+    shares = [
+        Share(
+            weight=float(arm.weights[name]),
+            noise_multiplier=float(terms.noise_multiplier),
+            clip_norm=float(terms.clip_norm),
+            batch=terms.batch_constant,
+        )
+        for name, terms in arm.terms.items()
+    ]
+    return weight_noise(shares, steps=arm.rounds * arm.local_steps)
 
 
 def labelled_only(bench: Workbench) -> Workbench:

@@ -17,6 +17,7 @@ from distillation.learning_tables import FROM_TEACHER
 from distillation.objectives import Objective
 from distillation.planning import recipe_of
 from distillation.recipe import Recipe
+from distillation.step_size import follows_noise, learning_rate
 from distillation.study import Study
 from distillation.workbench import Workbench, references
 from privacy.charging import charge
@@ -30,6 +31,8 @@ from simulations.study_data import StudyData
 
 _LONGER = 10
 """The arm without privacy takes this many times the rounds, at half the rate: steps are free."""
+_WITHOUT_NOISE = 1.0
+"""Its rate where the study leaves the rate to the noise, of which it has none; measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +155,12 @@ def _comparisons(
             "The teacher's soft labels on all records, without clipping and noise.",
             replace(
                 distilled,
-                recipe=_slower(distilled.recipe),
+                recipe=_at_rate(distilled.recipe, _plain_rate(study)),
                 terms=None,
                 rounds=_LONGER * distilled.rounds,
             ),
-            note=f"{_LONGER} times the rounds at half the learning rate; no guarantee.",
+            note=f"{_LONGER} times the rounds at the learning rate {_plain_rate(study):g}; no "
+            "guarantee.",
             repeated=False,
         ),
     ]
@@ -180,21 +184,23 @@ def _distilled(study: Study, prepared: Prepared, benches: Mapping[str, Workbench
 def _without_teacher(
     study: Study, distilled: baselines.Arm, labelled: Mapping[str, Workbench]
 ) -> Comparison:
-    rate = study.baselines.label_learning_rate
-    recipe = _recipe(study, label=1.0)
-    if rate is not None:
-        optimizer = replace(recipe.optimizer, learning_rate=float(rate))
-        recipe = replace(recipe, optimizer=optimizer)
     terms = {
         name: baselines.resized(distilled.terms[name], bench.unit_count)
         for name, bench in labelled.items()
         if distilled.terms is not None
     }
+    recipe = _recipe(study, label=1.0)
+    arm = replace(distilled, recipe=recipe, benches=labelled, terms=terms)
+    said, rate = study.baselines.label_learning_rate, recipe.optimizer.learning_rate
+    if said is not None:
+        rate = float(said)
+    elif terms:
+        rate *= baselines.noise(distilled) / baselines.noise(arm)
     return Comparison(
         ArmName.WITHOUT_TEACHER,
         "Without the teacher",
         "The labels that the regions have, with the same privacy.",
-        replace(distilled, recipe=recipe, benches=labelled, terms=terms),
+        replace(arm, recipe=_at_rate(recipe, rate)),
         note="Batches are drawn from the labelled records only.",
     )
 
@@ -224,8 +230,11 @@ def _recipe(study: Study, *, hard: float = 0.0, label: float = 0.0) -> Recipe:
     return replace(recipe_of(study), objective=objective)
 
 
-def _slower(recipe: Recipe) -> Recipe:
-    rate = recipe.optimizer.learning_rate / 2
+def _plain_rate(study: Study) -> float:
+    return _WITHOUT_NOISE if follows_noise(study) else float(learning_rate(study)) / 2
+
+
+def _at_rate(recipe: Recipe, rate: float) -> Recipe:
     return replace(recipe, optimizer=replace(recipe.optimizer, learning_rate=rate))
 
 

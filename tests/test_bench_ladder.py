@@ -65,12 +65,14 @@ def test_a_climb_uses_each_rungs_own_noise(ladder: ModuleType, tmp_path: Path) -
         climbed = ladder.climb(one, ladder.QUICK_EPSILONS)
     noise = [climbed.noise[epsilon]["noise_multiplier"] for epsilon in ladder.QUICK_EPSILONS]
 
-    study_epsilon, rungs = 3, ladder.QUICK_EPSILONS
-    slower = [climbed.noise[epsilon]["learning_rates_times"] for epsilon in rungs]
+    rates = [climbed.noise[epsilon]["distilled_rate"] for epsilon in ladder.QUICK_EPSILONS]
 
     assert noise == sorted(noise, reverse=True)
-    assert [factor < 1 for factor in slower] == [epsilon < study_epsilon for epsilon in rungs]
-    assert slower[0] < slower[-1] == 1
+    assert rates == sorted(rates)
+    assert rates[0] < rates[-1]
+    assert [a * b for a, b in zip(noise, rates, strict=True)] == pytest.approx(
+        [noise[0] * rates[0]] * len(rates), rel=0.01
+    )
     assert all(
         0.9 * float(epsilon) < climbed.noise[epsilon]["charged_epsilon"] <= float(epsilon)
         for epsilon in ladder.QUICK_EPSILONS

@@ -186,7 +186,7 @@ def studies(draw: st.DrawFn, base: Path) -> Study:
         optimizer=draw(
             st.builds(
                 OptimizerTable,
-                learning_rate=_positive,
+                learning_rate=st.none() | _positive,
                 momentum=numbers("0", "0.99"),
                 server=st.sampled_from(ServerRule),
                 server_learning_rate=_positive,

@@ -21,11 +21,12 @@ from distillation.objectives.reverse import ReverseKl
 from distillation.plan_terms import optimizer_of
 from distillation.planning import (
     PlannedArtifacts,
-    capped_weights,
     make_plan,
     recipe_of,
     source_sha256,
 )
+from distillation.region_weights import capped_weights
+from distillation.step_size import learning_rate
 from distillation.study import Study, TermTable
 from privacy.charging import charge
 from privacy.errors import PlanRefusedError
@@ -37,7 +38,7 @@ from tests.simulations import tiny_study
 _HASHES = [f"{number:064x}" for number in range(1, 7)]
 
 
-def _artifacts() -> PlannedArtifacts:
+def artifacts() -> PlannedArtifacts:
     teacher, tokenizer, student, public, code, _ = _HASHES
     return PlannedArtifacts(
         teacher=ModelFiles(Path(), teacher, tokenizer),
@@ -55,7 +56,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 @pytest.fixture(scope="module")
 def plan(study: Study) -> Plan:
-    return make_plan(study, _artifacts())
+    return make_plan(study, artifacts())
 
 
 def test_every_region_keeps_the_promise(study: Study, plan: Plan) -> None:
@@ -66,7 +67,7 @@ def test_every_region_keeps_the_promise(study: Study, plan: Plan) -> None:
 
 def test_the_same_study_makes_the_same_plan(study: Study, plan: Plan) -> None:
     """Whoever has study and artifacts can make the plan again and compare its hash."""
-    assert make_plan(study, _artifacts()).hash == plan.hash
+    assert make_plan(study, artifacts()).hash == plan.hash
 
 
 def test_the_plan_says_how_the_server_moves_the_student(study: Study, plan: Plan) -> None:
@@ -74,7 +75,7 @@ def test_the_plan_says_how_the_server_moves_the_student(study: Study, plan: Plan
     optimizer = dataclasses.replace(
         study.optimizer, server=ServerRule.ADAM, server_momentum=Decimal("0.9"), average=3
     )
-    other = make_plan(dataclasses.replace(study, optimizer=optimizer), _artifacts())
+    other = make_plan(dataclasses.replace(study, optimizer=optimizer), artifacts())
     used = optimizer_of(Plan.from_bytes(other.to_bytes()))
 
     assert other.optimizer.name is OptimizerName.AVERAGED_ADAM
@@ -111,19 +112,19 @@ def test_further_terms_are_in_the_recipe_and_so_in_the_plan(study: Study, plan: 
     recipe = recipe_of(more)
 
     assert recipe.objective.more == (Weighted(0.25, ReverseKl(temperature=3.0)),)
-    assert make_plan(more, _artifacts()).artifacts.recipe == recipe.hash != plan.artifacts.recipe
+    assert make_plan(more, artifacts()).artifacts.recipe == recipe.hash != plan.artifacts.recipe
 
 
 def test_another_artifact_is_another_plan(study: Study, plan: Plan) -> None:
     """The plan's hash covers what travels beside it."""
     other = ModelFiles(Path(), _HASHES[-1], _HASHES[-1])
     for changed in (
-        dataclasses.replace(_artifacts(), public_data_sha256=_HASHES[-1]),
-        dataclasses.replace(_artifacts(), code_sha256=_HASHES[-1]),
-        dataclasses.replace(_artifacts(), teacher=other),
-        dataclasses.replace(_artifacts(), teacher=ModelFiles(Path(), _HASHES[0], _HASHES[-1])),
-        dataclasses.replace(_artifacts(), student=other),
-        dataclasses.replace(_artifacts(), layout=Layout((("head.bias", (3,)),))),
+        dataclasses.replace(artifacts(), public_data_sha256=_HASHES[-1]),
+        dataclasses.replace(artifacts(), code_sha256=_HASHES[-1]),
+        dataclasses.replace(artifacts(), teacher=other),
+        dataclasses.replace(artifacts(), teacher=ModelFiles(Path(), _HASHES[0], _HASHES[-1])),
+        dataclasses.replace(artifacts(), student=other),
+        dataclasses.replace(artifacts(), layout=Layout((("head.bias", (3,)),))),
     ):
         assert make_plan(study, changed).hash != plan.hash
 
@@ -134,7 +135,7 @@ def test_the_range_covers_the_noise(study: Study, plan: Plan) -> None:
     deviation = float(component.noise_multiplier * plan.clip_norm) * plan.local_steps**0.5
     batch = float(plan.regions[0].public_size * component.sample_rate)
 
-    assert float(plan.sum.value_range) >= 8 * deviation / batch
+    assert float(plan.sum.value_range) >= 8 * float(learning_rate(study)) * deviation / batch
 
 
 @pytest.mark.slow
@@ -166,7 +167,7 @@ def test_another_choice_is_another_plan(
 ) -> None:
     """What a steward approves covers every choice that training or privacy rests on."""
     edited = dataclasses.replace(getattr(study, table), **change)
-    other = make_plan(dataclasses.replace(study, **{table: edited}), _artifacts())
+    other = make_plan(dataclasses.replace(study, **{table: edited}), artifacts())
 
     assert other.hash != plan.hash
     assert Plan.from_bytes(other.to_bytes()) == other
@@ -176,7 +177,7 @@ def test_a_plan_does_not_depend_on_the_order_of_the_regions(study: Study, plan: 
     """Two people who list the same regions in another order make the same plan."""
     turned = dataclasses.replace(study, regions=dict(sorted(study.regions.items(), reverse=True)))
 
-    assert make_plan(turned, _artifacts()).hash == plan.hash
+    assert make_plan(turned, artifacts()).hash == plan.hash
 
 
 @pytest.mark.parametrize("momentum", ["0", "0.9"])
@@ -188,7 +189,7 @@ def test_no_noise_of_any_region_is_cut_off(study: Study, momentum: str) -> None:
     }
     optimizer = dataclasses.replace(study.optimizer, momentum=Decimal(momentum))
     other = dataclasses.replace(study, regions=regions, optimizer=optimizer)
-    plan, recipe = make_plan(other, _artifacts()), recipe_of(other)
+    plan, recipe = make_plan(other, artifacts()), recipe_of(other)
     reach = float(plan.sum.value_range)
     for name in plan.cohort:
         module = torch.nn.Linear(1, 2000)

@@ -23,7 +23,7 @@ _NO_PRIVACY_RESTS_ON_IT = {
     "distillation/classification_kit.py",  # the order of public records
     "distillation/dp/conformance_subject.py",  # made-up records
     "distillation/dp/layers.py",  # made-up rows
-    "distillation/language/adapters.py",  # where adapters start, the same for everybody
+    "distillation/adapters.py",  # where adapters start, the same for everybody
     "distillation/language_kit.py",  # the order of public records
     "simulations/demo_data.py",  # the split of a public data set
     "simulations/generated_text.py",  # texts made out of public words

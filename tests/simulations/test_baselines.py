@@ -14,7 +14,7 @@ from distillation.aggregate import ServerOptimizer
 from distillation.planning import recipe_of
 from distillation.workbench import Workbench
 from privacy.report.parts import ArmName
-from simulations.baselines import Arm, labelled_only, resized, run_arm
+from simulations.baselines import Arm, final_quality, labelled_only, noise, resized, trajectory
 from simulations.comparisons import compare
 from simulations.study_data import StudyData
 from simulations.vendor import _logistic_regression, _roman
@@ -48,16 +48,32 @@ def _arm(world: World, benches: dict[str, Workbench]) -> Arm:
     )
 
 
-def test_an_arm_has_a_quality_before_and_after_each_round(
+def test_an_arm_has_weights_before_and_after_each_round(
     world: World, benches: dict[str, Workbench]
 ) -> None:
-    """The first one is the common start's; the start itself is not changed."""
+    """The first ones are the common start, which is not changed; each round moves them."""
     prepared, before = world.prepared, world.prepared.start.copy()
-    path = run_arm(_arm(world, benches), prepared.part, prepared.start, prepared.test)
+    path = list(trajectory(_arm(world, benches), prepared.part, prepared.start))
 
     assert len(path) == 3
-    assert path[0] == prepared.test.quality(before)
+    assert all((path[i] == before).all() == (i == 0) for i in range(3))
     assert (prepared.start == before).all()
+
+
+def test_less_noise_moves_a_run_less(world: World, benches: dict[str, Workbench]) -> None:
+    """In proportion to noise and clip norm, to the root of the steps, and against the records."""
+    terms = {name: step_terms(world.plan, name) for name in benches}
+    arm = replace(_arm(world, benches), terms=terms)
+    first = noise(arm)
+    twice = {name: replace(one, clip_norm=2 * one.clip_norm) for name, one in terms.items()}
+    halved = {name: resized(one, one.public_size // 2) for name, one in terms.items()}
+
+    assert all(one.public_size % 2 == 0 for one in terms.values())
+    assert noise(replace(arm, terms=twice)) == pytest.approx(2 * first)
+    assert noise(replace(arm, terms=halved)) == pytest.approx(2 * first)
+    assert noise(replace(arm, rounds=4 * arm.rounds)) == pytest.approx(2 * first)
+    with pytest.raises(ValueError, match="without privacy"):
+        noise(replace(arm, terms=None))
 
 
 def test_without_noise_and_clipping_both_ways_of_training_agree(
@@ -77,7 +93,7 @@ def test_without_noise_and_clipping_both_ways_of_training_agree(
     }
     private = replace(plain, terms=terms)
     ends = [
-        run_arm(arm, prepared.part, prepared.start, prepared.test)[-1] for arm in (plain, private)
+        final_quality(arm, prepared.part, prepared.start, prepared.test) for arm in (plain, private)
     ]
 
     assert ends[0].nll == pytest.approx(ends[1].nll, abs=1e-4)

@@ -1,0 +1,104 @@
+"""How large a private step is where a study does not say: as large as its noise allows.
+
+The noise of a whole run moves each weight of the mean of the regions by a normal amount of
+standard deviation
+
+    s = η · √T · √Σᵣ (wᵣ C σᵣ / (qᵣ Nᵣ))²
+
+and so a logit of a linear head by s √(f² + 1), where f is the length of its features and 1 the
+bias's. The learning rate η is chosen for this to be `LOGIT_NOISE`, whatever ε, the clip norm, the
+regions' sizes and the number of steps are. All of these are public constants of the plan, so the
+choice costs no ε. Why this number, and that one number is enough: docs/decisions/0039.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Context, Decimal
+from fractions import Fraction
+
+from distillation.kinds import ServerRule, Task, Train
+from distillation.region_weights import capped_weights
+from distillation.study import Study
+from privacy.accounting_solver import solve_noise_multiplier
+from privacy.plan_builder import slack_rounds
+
+LOGIT_NOISE = 0.4
+"""Standard deviation, in nats, of what a run's noise adds to a logit; measured."""
+
+_THREE_DIGITS = Context(prec=3)  # so that a recipe can be read and retyped
+_OTHERWISE = Decimal(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """One region's part in the noise of a step.
+
+    Attributes:
+        weight: w, its share of the mean.
+        noise_multiplier: σ.
+        clip_norm: C.
+        batch: q N, the public batch constant, > 0.
+    """
+
+    weight: float
+    noise_multiplier: float
+    clip_norm: float
+    batch: float
+
+
+def weight_noise(shares: Iterable[Share], *, steps: int) -> float:
+    """Return s at the learning rate 1: how far a run's noise moves each weight of the mean.
+
+    Args:
+        shares: The regions.
+        steps: T, private steps of a region in the whole run.
+    """
+    variance = sum(
+        (one.weight * one.clip_norm * one.noise_multiplier / one.batch) ** 2 for one in shares
+    )
+    return math.sqrt(steps * variance)
+
+
+def learning_rate(study: Study) -> Decimal:
+    """Return the rate of a region's private steps: the study's own, or the one that fits its noise.
+
+    Without a rate of its own, a study that trains a head by plain steps has the rate of this
+    module's formula, to three digits; every other study has 1.
+
+    Raises:
+        InvalidBudgetError: If no noise multiplier keeps the promise.
+        UnsupportedEventError: If the rate or the number of steps is out of range.
+    """
+    said = study.optimizer.learning_rate
+    if said is not None:
+        return said
+    if not follows_noise(study):
+        return _OTHERWISE
+    terms, sizes = study.federation, {n: r.public_size for n, r in study.regions.items()}
+    sigma = solve_noise_multiplier(
+        epsilon=study.privacy.epsilon,
+        delta=study.privacy.delta,
+        sample_rate=terms.sample_rate,
+        steps=(terms.rounds + slack_rounds(terms.rounds)) * terms.local_steps,
+    )
+    shares = (
+        Share(
+            weight=float(weight),
+            noise_multiplier=float(sigma),
+            clip_norm=float(study.privacy.clip_norm),
+            batch=float(Fraction(terms.sample_rate) * sizes[name]),
+        )
+        for name, weight in capped_weights(sizes).items()
+    )
+    of_a_weight = weight_noise(shares, steps=terms.rounds * terms.local_steps)
+    of_a_logit = of_a_weight * math.hypot(float(study.student.feature_scale), 1)
+    return _THREE_DIGITS.create_decimal(LOGIT_NOISE / of_a_logit)
+
+
+def follows_noise(study: Study) -> bool:
+    """Return whether the study leaves its rate to the noise: a head, plain steps, no rate given."""
+    how = study.optimizer
+    is_plain = how.server is ServerRule.SGD and not (how.momentum or how.server_momentum)
+    is_head = study.study.task is Task.CLASSIFICATION and study.student.train is Train.HEAD
+    return how.learning_rate is None and is_head and is_plain and how.server_learning_rate == 1
