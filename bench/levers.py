@@ -2,17 +2,17 @@
 
 The study as it stands runs on new splits (seeds from 100 on; results.md has 0 to 4), then again
 with one thing changed at a time. A run is the product's plan, warm-up and trainer without ledgers
-and masks. Differences are paired: the same split, teacher and test titles, fresh noise. `--full`
-trains more than the head too, on one split at one budget, since it takes minutes. `--keep FOLDER`
-keeps answers, warm starts and figures, so that a run that was stopped goes on; `--splits 1` takes
-fewer splits.
+and masks; a cell is the mean of two draws of the noise. Differences are paired: the same split,
+teacher and test titles, fresh noise. Where a lever says nothing of the rate, it follows the noise.
+`--full` trains more than the head too. `--keep FOLDER` keeps answers, warm starts and figures, so
+that a run that was stopped goes on; `--splits 101 102` takes these splits alone, so that several
+can run side by side and a last run put together what they kept.
 """
 
 import argparse
-import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -20,28 +20,22 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import one_thread  # noqa: F401 - before anything that loads numpy
-import torch
+from lever_split import Split
 from measure import options, publish, say
 from value import FEW, write_study
 
-from distillation.held_out import HeldOut, held_out
 from distillation.kinds import ServerRule, Train
-from distillation.layout import Vector
-from distillation.objectives import Targets
-from distillation.planning import PlannedArtifacts, make_plan
+from distillation.learning_tables import RANK
+from distillation.step_size import learning_rate
 from distillation.study import Study
-from distillation.teacher import ClassifierTeacher
-from distillation.trained_part import FrozenInputs, TrainedPart
-from distillation.workbench import Workbench, references
-from simulations.baselines import final_quality, planned_arm
 from simulations.demo_data import Public, Title, read_titles
-from simulations.prepare import Bench, region_code_sha256, warmed_up
-from simulations.study_data import StudyData
 
 _SEEDS = (100, 101, 102)
+_DRAWS = 2
+"""Of the noise, for each cell."""
 _EPSILONS = tuple(map(Decimal, ("0.5", "1", "2", "4", "8")))
 _PROMISED = Decimal(2)
-"""The default study's ε, at which the dear levers are looked at."""
+"""The default study's ε, at which objectives and dear levers are looked at."""
 
 Change = Callable[[Study], Study]
 Pairs = dict[str, list[tuple[float, float]]]
@@ -54,9 +48,9 @@ class Lever:
 
     Attributes:
         name: In words.
-        change: What is changed.
+        change: What is changed; the study has its ε then.
         epsilons: At which budgets.
-        is_dear: Whether it takes minutes: run with `--full`, on the first split alone.
+        is_dear: Whether a cell takes a minute: run with `--full`, one draw of the noise.
     """
 
     name: str
@@ -69,16 +63,27 @@ def _set(table: str, **values: object) -> Change:
     return lambda study: replace(study, **{table: replace(getattr(study, table), **values)})
 
 
-def _times(table: str, key: str, factor: str) -> Change:
+def _rate(factor: str) -> Change:
+    """Return the change to this many times the rate that the noise allows a head."""
+
     def change(study: Study) -> Study:
-        return _set(table, **{key: getattr(getattr(study, table), key) * Decimal(factor)})(study)
+        usual = learning_rate(_set("student", train=Train.HEAD, rank=RANK)(study))
+        return _set("optimizer", learning_rate=usual * Decimal(factor))(study)
 
     return change
 
 
-def _last_layer(study: Study) -> Study:
-    study = _set("student", train=Train.LAST)(study)
-    return _set("optimizer", average=1)(_set("federation", rounds=4, local_steps=1)(study))
+def _both(first: Change, second: Change) -> Change:
+    return lambda study: second(first(study))
+
+
+def _objective(clip_norm: str, **weights: str) -> Change:
+    weighed = _set("objective", **{name: Decimal(value) for name, value in weights.items()})
+    return _both(_set("privacy", clip_norm=Decimal(clip_norm)), weighed)
+
+
+def _more(train: Train, factor: str, **terms: int) -> Change:
+    return _both(_set("student", train=train, **terms), _rate(factor))
 
 
 def _adam(rate: str) -> Change:
@@ -92,155 +97,76 @@ def _adam(rate: str) -> Change:
 
 def _before(study: Study) -> Study:
     study = _set("warm_up", generated=0, epochs=5)(study)
-    return _set("optimizer", average=1)(_set("privacy", clip_norm=Decimal(2))(study))
+    study = _set("optimizer", average=1, learning_rate=Decimal(2))(study)
+    return _set("privacy", clip_norm=Decimal(2))(study)
 
 
+_MIXTURES = {
+    "soft labels": {},
+    "single answers": {"soft": "0", "hard": "1"},
+    "soft, and half a given label": {"label": "0.5"},
+    "soft, and two of a given label": {"label": "2"},
+}
 LEVERS = (
     Lever("as it stands", lambda study: study, _EPSILONS),
-    Lever("as it was: C = 2, last round, 5 epochs on titles", _before, _EPSILONS),
+    Lever("at first: C = 2, rate 2, last round, no generated text", _before, _EPSILONS),
+    Lever(
+        "one rate for every ε: 2 at C = ½",
+        _both(
+            _set("privacy", clip_norm=Decimal("0.5")), _set("optimizer", learning_rate=Decimal(2))
+        ),
+        _EPSILONS,
+    ),
     Lever("no generated text, 5 epochs", _set("warm_up", generated=0, epochs=5), _EPSILONS),
-    Lever("half the learning rate", _times("optimizer", "learning_rate", "0.5")),
-    Lever("twice the learning rate", _times("optimizer", "learning_rate", "2")),
-    Lever("half the clip norm", _times("privacy", "clip_norm", "0.5")),
-    Lever("twice the clip norm", _times("privacy", "clip_norm", "2")),
+    Lever("half the rate", _rate("0.5")),
+    Lever("twice the rate", _rate("2")),
     Lever("every record in each step", _set("federation", sample_rate=Fraction(1))),
+    Lever("a fifth of the records in each step", _set("federation", sample_rate=Fraction(1, 5))),
     Lever("half the rounds", _set("federation", rounds=5)),
     Lever("twice the rounds", _set("federation", rounds=20)),
     Lever("the last round alone", _set("optimizer", average=1)),
+    Lever("the mean of all rounds", _set("optimizer", average=10)),
     Lever("server Adam at .01", _adam("0.01")),
     Lever("temperature 1", _set("objective", temperature=Decimal(1))),
     Lever("temperature 4", _set("objective", temperature=Decimal(4))),
-    Lever("the last layer with the head", _last_layer, (_PROMISED,), is_dear=True),
+    *(
+        Lever(f"{name}, C = {clip_norm}", _objective(clip_norm, **weights), (_PROMISED,))
+        for name, weights in _MIXTURES.items()
+        for clip_norm in ("0.25", "0.5", "1", "2", "4")
+    ),
+    *(
+        Lever(f"{name}, rate × {factor}", _more(train, factor, **terms), (_PROMISED,), is_dear=True)
+        for name, train, terms in (
+            ("norms of the last layer", Train.NORMS, {}),
+            ("adapters of rank 1 on the last layer", Train.LORA, {"rank": 1}),
+            ("the whole last layer", Train.LAST, {}),
+        )
+        for factor in ("0.125", "0.25", "0.5", "1")
+    ),
 )
-
-
-@dataclass(slots=True)
-class Split:
-    """One split with its models; what a lever does not touch is made once.
-
-    Attributes:
-        study: The study as it stands.
-        data: Its records.
-        bench: Its models.
-        keep: Where answers and warm starts are kept.
-        starts: Warm starts that are in use, by what they depend on.
-    """
-
-    study: Study
-    data: StudyData
-    bench: Bench
-    keep: Path
-    starts: dict[str, "Start"] = field(default_factory=dict)
-
-    @classmethod
-    def load(cls, study_file: Path, keep: Path) -> "Split":
-        """Read a split and its models."""
-        study = Study.load(study_file)
-        return cls(study, StudyData.read(study), Bench.load(study), keep)
-
-    def answers(self, name: str) -> torch.Tensor:
-        """Return what the teacher says of the private or the test titles, (n, 1, K)."""
-        teacher, path = self.bench.teacher, self.keep / f"answers-{name}.pt"
-        if not path.exists():
-            if not isinstance(teacher, ClassifierTeacher):
-                raise TypeError(f"expected a classifier, got {type(teacher).__name__}")
-            records = getattr(self.data, name)
-            torch.save(teacher.answer(self.bench.tokens(records)).log_probs, path)
-        found: torch.Tensor = torch.load(path, weights_only=True)
-        return found
-
-    def start(self, study: Study) -> "Start":
-        """Return the warm start of a study on this split."""
-        said = repr((study.warm_up, study.student))
-        if said not in self.starts:
-            self.starts[said] = Start.make(self, study)
-        return self.starts[said]
-
-    def run(self, change: Change, epsilon: Decimal) -> tuple[float, float]:
-        """Return accuracy and macro-F1 after the rounds of a changed study."""
-        study = _set("privacy", epsilon=epsilon)(change(self.study))
-        start = self.start(study)
-        part, weights, benches, test = start.part, start.weights, start.benches, start.test
-        files = self.bench.teacher_files  # hashes only: no figure depends on them
-        plan = make_plan(
-            study,
-            PlannedArtifacts(
-                teacher=files,
-                student=files,
-                layout=part.layout,
-                public_data_sha256=hashlib.sha256().hexdigest(),
-                code_sha256=region_code_sha256(),
-            ),
-        )
-        quality = final_quality(planned_arm(study, plan, benches), part, weights, test)
-        return quality.accuracy, quality.macro_f1
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """A warmed-up student over the regions' records and the test titles.
-
-    Attributes:
-        part: Its trained part.
-        weights: The trained tensors before the first round, (d,).
-        benches: Each region's records.
-        test: The test titles.
-    """
-
-    part: TrainedPart
-    weights: Vector
-    benches: Mapping[str, Workbench]
-    test: HeldOut
-
-    @classmethod
-    def make(cls, split: Split, study: Study) -> "Start":
-        """Warm a student up as the product does, or take up the one that was kept."""
-        bench, data = replace(split.bench, study=study), split.data
-        said = repr((study.warm_up, study.student)).encode()
-        folder = split.keep / hashlib.sha256(said).hexdigest()[:16]
-        if not (folder / "inputs.pt").exists():
-            student, _ = warmed_up(study, bench, data.public.texts, lambda share: None)
-            bench.kit.save_student(student, bench.tokenizer, folder)
-            part = bench.kit.part(student, bench.recipe)
-            made = [part.inputs(bench.tokens(records)) for records in (data.private, data.test)]
-            torch.save([(inputs.values, inputs.mask) for inputs in made], folder / "inputs.pt")
-        part = bench.kit.part(bench.kit.load_student(folder), bench.recipe)
-        private, test = (
-            FrozenInputs(values, mask)
-            for values, mask in torch.load(folder / "inputs.pt", weights_only=True)
-        )
-        outcomes, rows = bench.teacher.outcomes, data.private.rows_by_region()
-        known = references(data.private.labels, outcomes)
-        targets = Targets.of_classes(split.answers("private").squeeze(1), known)
-        whole = Workbench(private, targets)
-        benches = {name: whole.subset(torch.tensor(rows[name])) for name in study.regions}
-        labels = references(data.test.labels, outcomes).tolist()
-        return cls(
-            part, part.vector(), benches, held_out(part, test, labels, split.answers("test"))
-        )
 
 
 def main() -> None:
     """Run every lever on every split and print the table."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--keep", type=Path)
-    parser.add_argument("--splits", type=int, default=len(_SEEDS))
+    parser.add_argument("--splits", type=int, nargs="+", default=_SEEDS)
     kept, rest = parser.parse_known_args()
     asked = options(__doc__ or "", rest)
     titles = read_titles()[:: FEW if asked.quick else 1]
     found: dict[str, Pairs] = {}
-    seeds = _SEEDS[: 1 if asked.quick else kept.splits]
+    seeds = kept.splits[:1] if asked.quick else kept.splits
     with TemporaryDirectory() as folder:
         for seed in seeds:
             levers = LEVERS[:2] if asked.quick else LEVERS
-            dear = asked.full and seed == seeds[0]
-            wanted = [lever for lever in levers if dear or not lever.is_dear]
+            wanted = [lever for lever in levers if asked.full or not lever.is_dear]
             keep = (kept.keep or Path(folder)) / str(seed)
             for name, values in run_split(keep, titles, seed, wanted).items():
                 for at, value in values.items():
                     found.setdefault(name, {}).setdefault(at, []).append(value)
     figures = {name: summarise(pairs, found[LEVERS[0].name]) for name, pairs in found.items()}
-    publish({"quick": asked.quick, "seeds": list(seeds), "levers": figures}, asked.out)
+    size = {"quick": asked.quick, "seeds": list(seeds), "draws": _DRAWS}
+    publish({**size, "levers": figures}, asked.out)
 
 
 def run_split(
@@ -260,7 +186,10 @@ def run_split(
             start = split.start(lever.change(split.study))
             before = start.test.quality(start.weights)
             values = {"start": (before.accuracy, before.macro_f1)}
-            values |= {str(one): split.run(lever.change, one) for one in lever.epsilons}
+            draws = 1 if lever.is_dear else _DRAWS
+            for one in lever.epsilons:
+                changed = lever.change(_set("privacy", epsilon=one)(split.study))
+                values[str(one)] = split.run(changed, draws=draws)
             found[lever.name] = values
             results.write_text(json.dumps(found))
         shown = "  ".join(f"{at}: {a:.3f}/{f:.3f}" for at, (a, f) in found[lever.name].items())
