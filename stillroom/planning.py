@@ -5,6 +5,7 @@ from pathlib import Path
 
 import typer
 
+from distillation.step_size import follows_noise, learning_rate
 from distillation.study import Study
 from privacy.charging import charge
 from privacy.guarantee import describe
@@ -34,13 +35,17 @@ def write_plan(study_file: Path, target: Path, *, as_json: bool) -> None:
     run.open(study_file, resume=False)
     data, bench = StudyData.read(study), Bench.load(study)
     plan = prepare(study, data, bench, run, Journal(run.root / "events.jsonl"), show).plan
+    rate = f"{learning_rate(study):f}"
     if as_json:
-        typer.echo(json.dumps({"plan": plan.hash, "regions": _costs(plan)}, ensure_ascii=False))
+        said = {"plan": plan.hash, "learning_rate": rate, "regions": _costs(plan)}
+        typer.echo(json.dumps(said, ensure_ascii=False))
         return
     rows = [[str(value) for value in row.values()] for row in _costs(plan)]
     print_table(["region", "ε", "noise σ", "clip C", "rate q", "steps", "public size"], rows)
     promise = describe(plan.promise.guarantee, unit=plan.unit, neighbours=plan.neighbours)
     out.print(f"plan {plan.hash[:16]} promises {promise} to each region's records")
+    why = ", as the noise allows" if follows_noise(study) else ""
+    out.print(f"a region's private steps have the learning rate {rate}{why}")
     out.print(f"written to {target}; next: every steward reads it and approves it")
 
 
