@@ -7,8 +7,10 @@ standard deviation
 
 and so a logit of a linear head by s √(f² + 1), where f is the length of its features and 1 the
 bias's. The learning rate η is chosen for this to be `LOGIT_NOISE`, whatever ε, the clip norm, the
-regions' sizes and the number of steps are. All of these are public constants of the plan, so the
-choice costs no ε. Why this number, and that one number is enough: docs/decisions/0039.
+regions' sizes and the number of steps are. Where there is next to no noise, the length of a step is
+the limit: all records of a batch that pull the same way move a logit by η C √(f² + 1), which is
+kept to `LONGEST_STEP`. All of these are public constants of the plan, so the choice costs no ε. Why
+these numbers: docs/decisions/0039.
 """
 
 import math
@@ -25,6 +27,8 @@ from privacy.plan_builder import slack_rounds
 
 LOGIT_NOISE = 0.4
 """Standard deviation, in nats, of what a run's noise adds to a logit; measured."""
+LONGEST_STEP = 24.0
+"""How far one step can move a logit, in nats; measured: students get worse from a third above."""
 
 _THREE_DIGITS = Context(prec=3)  # so that a recipe can be read and retyped
 _OTHERWISE = Decimal(1)
@@ -63,8 +67,8 @@ def weight_noise(shares: Iterable[Share], *, steps: int) -> float:
 def learning_rate(study: Study) -> Decimal:
     """Return the rate of a region's private steps: the study's own, or the one that fits its noise.
 
-    Without a rate of its own, a study that trains a head by plain steps has the rate of this
-    module's formula, to three digits; every other study has 1.
+    Without a rate of its own, a study that trains a head by plain steps has the largest rate
+    within both limits of this module, to three digits; every other study has 1.
 
     Raises:
         InvalidBudgetError: If no noise multiplier keeps the promise.
@@ -91,9 +95,10 @@ def learning_rate(study: Study) -> Decimal:
         )
         for name, weight in capped_weights(sizes).items()
     )
-    of_a_weight = weight_noise(shares, steps=terms.rounds * terms.local_steps)
-    of_a_logit = of_a_weight * math.hypot(float(study.student.feature_scale), 1)
-    return _THREE_DIGITS.create_decimal(LOGIT_NOISE / of_a_logit)
+    noise = weight_noise(shares, steps=terms.rounds * terms.local_steps)
+    longest = LONGEST_STEP / float(study.privacy.clip_norm)
+    of_a_logit = math.hypot(float(study.student.feature_scale), 1)
+    return _THREE_DIGITS.create_decimal(min(LOGIT_NOISE / noise, longest) / of_a_logit)
 
 
 def follows_noise(study: Study) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from distillation.planning import make_plan, recipe_of
 from distillation.step_size import (
     LOGIT_NOISE,
+    LONGEST_STEP,
     Share,
     follows_noise,
     learning_rate,
@@ -18,15 +19,15 @@ from privacy.plan import TRAIN, Plan
 from tests.distillation.studies import SHORT, load
 from tests.distillation.test_planning import artifacts
 
+_NOISY = {"epsilon = 2.0": "epsilon = 0.5"}
 _EDITS = {
-    "as it is": {},
-    "a small ε": {"epsilon = 2.0": "epsilon = 0.5"},
-    "a large ε": {"epsilon = 2.0": "epsilon = 8.0"},
-    "a large clip norm": {"delta = 1e-5": "delta = 1e-5\nclip_norm = 4.0"},
-    "many rounds": {"rounds = 10": "rounds = 40\nlocal_steps = 3"},
-    "large batches": {"sample_rate = 0.1": "sample_rate = 0.5"},
-    "short features": {"layers = [0, 5]": "layers = [0, 5]\nfeature_scale = 2"},
-    "unequal regions": {"public_size = 1800": "public_size = 9000"},
+    "a small ε": _NOISY,
+    "a smaller one": {"epsilon = 2.0": "epsilon = 0.1"},
+    "a large clip norm": _NOISY | {"delta = 1e-5": "delta = 1e-5\nclip_norm = 4.0"},
+    "many rounds": _NOISY | {"rounds = 10": "rounds = 40\nlocal_steps = 3"},
+    "large batches": _NOISY | {"sample_rate = 0.1": "sample_rate = 0.5"},
+    "short features": _NOISY | {"layers = [0, 5]": "layers = [0, 5]\nfeature_scale = 2"},
+    "unequal regions": _NOISY | {"public_size = 1800": "public_size = 5000"},
 }
 
 
@@ -65,6 +66,18 @@ def test_the_plans_noise_moves_a_logit_by_the_same_whatever_the_study_says(
     assert moved == pytest.approx(LOGIT_NOISE, rel=0.006)
     assert len(rate.as_tuple().digits) <= 3
     assert recipe_of(study).optimizer.learning_rate == float(rate)
+
+
+@pytest.mark.parametrize("clip_norm", ["0.5", "1.0", "3.0"])
+def test_with_little_noise_a_steps_length_is_the_limit(tmp_path: Path, clip_norm: str) -> None:
+    """A large ε would allow steps that overshoot."""
+    clipped = f"delta = 1e-5\nclip_norm = {clip_norm}"
+    edits = {"epsilon = 2.0": "epsilon = 8.0", "delta = 1e-5": clipped}
+    study = load(tmp_path, _edited(edits))
+    length = (float(study.student.feature_scale) ** 2 + 1) ** 0.5
+    step = float(learning_rate(study)) * float(clip_norm) * length
+
+    assert step == pytest.approx(LONGEST_STEP, rel=0.006)
 
 
 def test_a_runs_noise_moves_a_logit_by_as_much_as_it_says() -> None:
