@@ -58,7 +58,7 @@ def measured(train: Train, *, turns: int) -> dict[str, float]:
         ConformanceError: If the trainer fails it; no figure is given then.
     """
     student = _model()
-    part, teacher = classifier_part(student, train), ClassifierTeacher(_model())
+    part, teacher = classifier_part(student, train, max_tokens=32), ClassifierTeacher(_model())
     recipe = Recipe(
         task=Task.CLASSIFICATION,
         train=train,

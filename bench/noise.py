@@ -148,7 +148,7 @@ def _encoder_layer() -> TrainedPart:
     classes = [str(number) for number in range(_CLASSES)]
     student = cut_student(encoder, layers=[0], classes=classes, feature_scale=4.0)
     student.train(False)
-    return classifier_part(student, Train.LAST)
+    return classifier_part(student, Train.LAST, max_tokens=32)
 
 
 def _layer_update(part: TrainedPart) -> Callable[[], object]:

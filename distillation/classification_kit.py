@@ -95,6 +95,7 @@ class ClassificationKit:
         return classifier_part(
             _student(student),
             recipe.train,
+            max_tokens=recipe.max_tokens,
             layers=recipe.trained_layers or 1,
             rank=recipe.rank or 1,
         )

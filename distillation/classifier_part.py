@@ -1,7 +1,7 @@
 """The part of a classifier that is trained privately: its head, alone or with tensors below it.
 
 Below the first layer with a trained tensor everything is frozen, so hidden states are cached once a
-record. The head alone sees nothing but pooled features.
+record; they are padded to one public length. The head alone sees nothing but pooled features.
 """
 
 import copy
@@ -27,7 +27,7 @@ class HeadPart(TrainedPart):
     def __init__(self, student: MeanPoolClassifier) -> None:
         head = nn.Linear(student.head.in_features, student.head.out_features)
         head.load_state_dict(student.head.state_dict())
-        super().__init__(student, head)
+        super().__init__(student, head, length=1)
 
     def full_name(self, name: str) -> str:
         """Return ``head.NAME``."""
@@ -77,13 +77,20 @@ class TopPart(TrainedPart):
     student: MeanPoolClassifier
 
     def __init__(
-        self, student: MeanPoolClassifier, train: Train, *, layers: int = 1, rank: int = 4
+        self,
+        student: MeanPoolClassifier,
+        train: Train,
+        *,
+        max_tokens: int,
+        layers: int = 1,
+        rank: int = 4,
     ) -> None:
         """Cut the part off a student.
 
         Args:
             student: Not changed before `write_back`.
             train: Which tensors beside the head.
+            max_tokens: The public length to which records are padded.
             layers: How many of the last layers have trained tensors, >= 1.
             rank: Of the adapters, >= 1; for ``lora`` alone.
 
@@ -96,7 +103,7 @@ class TopPart(TrainedPart):
         self._layers, self._start = layers, count - layers
         top = _Top(student, self._start)
         _choose(top, train, rank)
-        super().__init__(student, top)
+        super().__init__(student, top, length=max_tokens)
 
     def full_name(self, name: str) -> str:
         """Return the name below the encoder's stack, or below the head."""
@@ -126,13 +133,19 @@ class TopPart(TrainedPart):
 
 
 def classifier_part(
-    student: MeanPoolClassifier, train: Train, *, layers: int = 1, rank: int = 4
+    student: MeanPoolClassifier,
+    train: Train,
+    *,
+    max_tokens: int,
+    layers: int = 1,
+    rank: int = 4,
 ) -> TrainedPart:
     """Return a fresh copy of the part of ``student`` that is to be trained.
 
     Args:
         student: Not changed before `TrainedPart.write_back`.
         train: Which tensors.
+        max_tokens: The public length to which records are padded; the head alone sees one position.
         layers: How many of the last layers have trained tensors, >= 1; not for ``head``.
         rank: Of the adapters, >= 1; for ``lora`` alone.
 
@@ -141,7 +154,7 @@ def classifier_part(
     """
     if train is Train.HEAD:
         return HeadPart(student)
-    return TopPart(student, train, layers=layers, rank=rank)
+    return TopPart(student, train, max_tokens=max_tokens, layers=layers, rank=rank)
 
 
 def _choose(top: _Top, train: Train, rank: int) -> None:

@@ -51,10 +51,13 @@ class TrainedPart(ABC):
         module: A copy with the trained tensors, those that need a gradient; training changes it
             in place.
         layout: Their names in the student, and shapes.
+        length: The public number of positions to which all records are padded, so that no record's
+            gradient has a shape that another record chose.
     """
 
-    def __init__(self, student: PreTrainedModel, module: nn.Module) -> None:
+    def __init__(self, student: PreTrainedModel, module: nn.Module, *, length: int) -> None:
         self.student = student
+        self.length = length
         self.module = module
         self.layout = Layout.of(self._named())
         self._independent = IndependentForward(self._forward, rows=_ROWS)
@@ -96,13 +99,17 @@ class TrainedPart(ABC):
         return Outputs(self.logits(module, inputs))
 
     def inputs(self, tokens: Tokens) -> FrozenInputs:
-        """Return the frozen inputs of all records, bit-identical whatever else is there."""
+        """Return the frozen inputs of all records, bit-identical whatever else is there.
+
+        Raises:
+            TrainingError: If a record is longer than the public length.
+        """
         values: list[Tensor] = [torch.empty(0)] * len(tokens)
         for batch in self._independent.batches(tokens):
             out, mask = self._forward(batch)
             for place, row in enumerate(batch.rows.tolist()):
                 values[row] = out[place, mask[place]]
-        return _stack(values)
+        return _stack(values, self.length)
 
     def load(self, vector: Vector) -> None:
         """Set the trained tensors, (d,)."""
@@ -131,10 +138,11 @@ class TrainedPart(ABC):
         return self.frozen(batch)
 
 
-def _stack(values: list[Tensor]) -> FrozenInputs:
-    longest = max(len(value) for value in values)
-    padded = torch.zeros(len(values), longest, values[0].shape[-1])
-    mask = torch.zeros(len(values), longest, dtype=torch.bool)
+def _stack(values: list[Tensor], length: int) -> FrozenInputs:
+    if max(map(len, values), default=0) > length:
+        raise TrainingError(f"expected records of at most {length} tokens, got a longer one")
+    padded = torch.zeros(len(values), length, values[0].shape[-1])
+    mask = torch.zeros(len(values), length, dtype=torch.bool)
     for row, value in enumerate(values):
         padded[row, : len(value)] = value
         mask[row, : len(value)] = True

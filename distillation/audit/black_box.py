@@ -81,8 +81,6 @@ def with_canaries(region: Workbench, canaries: Workbench, coins: NDArray[np.bool
         raise AuditError("canaries are records; this region's units are persons")
     present = canaries.subset(torch.from_numpy(np.flatnonzero(coins)))
     a, b = region.inputs, present.inputs
-    longest = max(a.values.shape[1], b.values.shape[1])
-    a, b = _padded(a, longest), _padded(b, longest)
     return Workbench(
         FrozenInputs(torch.cat([a.values, b.values]), torch.cat([a.mask, b.mask])),
         region.classes.joined(present.classes),
@@ -144,11 +142,3 @@ def audit_student(
     )
     found = membership(scores, coins, epsilon=float(claim.epsilon), delta=float(claim.delta))
     return StudentAudit(results, found)
-
-
-def _padded(inputs: FrozenInputs, length: int) -> FrozenInputs:
-    missing = length - inputs.values.shape[1]
-    return FrozenInputs(
-        torch.nn.functional.pad(inputs.values, (0, 0, 0, missing)),
-        torch.nn.functional.pad(inputs.mask, (0, missing)),
-    )

@@ -61,7 +61,7 @@ class AuditHead(TrainedPart):
     """
 
     def __init__(self, part: TrainedPart, *, width: int, outcomes: int) -> None:
-        super().__init__(part.student, nn.Linear(width, outcomes))
+        super().__init__(part.student, nn.Linear(width, outcomes), length=1)
 
     def full_name(self, name: str) -> str:
         """Return the name as it is."""

@@ -55,7 +55,7 @@ class _StandIn(TrainedPart):
     """A linear layer over one input, with as many outcomes as the teacher has."""
 
     def __init__(self, part: TrainedPart, outcomes: int) -> None:
-        super().__init__(part.student, nn.Linear(1, outcomes))
+        super().__init__(part.student, nn.Linear(1, outcomes), length=1)
 
     def full_name(self, name: str) -> str:
         """Return the name as it is."""

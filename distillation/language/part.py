@@ -9,7 +9,6 @@ privacy, Li and others 2022, arXiv 2110.05679.
 """
 
 from torch import Tensor, nn
-from torch.nn.functional import pad
 from transformers import PreTrainedModel
 
 from distillation.adapters import add_adapters
@@ -20,7 +19,7 @@ from distillation.language.body import lower_half, upper_half
 from distillation.language.families import Family, family_of
 from distillation.language.student import without_dropout
 from distillation.objectives import Objective, Targets
-from distillation.tokens import Batch, Tokens
+from distillation.tokens import Batch
 from distillation.top_k import TokenTargets
 from distillation.trained_part import FrozenInputs, TrainedPart
 
@@ -81,13 +80,13 @@ class LanguagePart(TrainedPart):
             )
         if not 1 <= layers <= count:
             raise TrainingError(f"expected to train 1 to {count} of the top layers, got {layers}")
-        self.length, self._start = max_tokens, count - layers
+        self._start = count - layers
         self._lower = lower_half(student, self._family, self._start)
         self._head: Tensor = student.get_output_embeddings().weight.detach()
         upper = upper_half(student, self._family, self._start)
         without_dropout(upper)
         _choose(upper, self._family, train, rank)
-        super().__init__(student, _Upper(upper).eval())
+        super().__init__(student, _Upper(upper).eval(), length=max_tokens)
 
     def full_name(self, name: str) -> str:
         """Return the name in the student, as if it had the adapters too."""
@@ -101,18 +100,6 @@ class LanguagePart(TrainedPart):
         """Return the hidden states below the first trained layer, (B, L, H)."""
         out = self._lower(input_ids=batch.input_ids, use_cache=False).last_hidden_state
         return out, batch.attention_mask.bool()
-
-    def inputs(self, tokens: Tokens) -> FrozenInputs:
-        """Return the frozen inputs, padded to the public length.
-
-        Raises:
-            TrainingError: If a record is longer.
-        """
-        found = super().inputs(tokens)
-        missing = self.length - found.mask.shape[1]
-        if missing < 0:
-            raise TrainingError(f"expected records of at most {self.length} tokens")
-        return FrozenInputs(pad(found.values, (0, 0, 0, missing)), pad(found.mask, (0, missing)))
 
     def logits(self, module: nn.Module, inputs: FrozenInputs) -> Tensor:
         """Return logits (B, T, V): large; `losses` does without."""

@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from distillation.classifier_part import HeadPart, classifier_part
+from distillation.classifier_part import HeadPart, TopPart
 from distillation.dp import trainer
 from distillation.dp.conformance import Conformance, check_trainer
 from distillation.dp.conformance_subject import Check
@@ -58,7 +58,7 @@ def parts(train: Train) -> tuple[TrainedPart, Recipe, StepTerms, ClassifierTeach
         optimizer=LocalOptimizer(learning_rate=0.5, momentum=0.9),
     )
     teacher = ClassifierTeacher(tiny.teacher_model())
-    return classifier_part(tiny.student_model(), train), recipe, TERMS, teacher
+    return tiny.part(train), recipe, TERMS, teacher
 
 
 def check(train: Train = Train.HEAD) -> Conformance:
@@ -349,14 +349,15 @@ def _token_mean(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Objective, "per_record", per_record)
 
 
-def _padding_counts(patch: pytest.MonkeyPatch) -> None:
-    right = FrozenInputs.__getitem__
+def _longest_sets_shape(patch: pytest.MonkeyPatch) -> None:
+    """Records are padded to the longest there is, and padding counts as tokens."""
+    right = TopPart.inputs
 
-    def rows(inputs: FrozenInputs, wanted: Tensor) -> FrozenInputs:
-        found = right(inputs, wanted)
-        return FrozenInputs(found.values, torch.ones_like(found.mask))
+    def inputs(part: TopPart, tokens: Tokens) -> FrozenInputs:
+        values = right(part, tokens).values[:, : max(map(len, tokens.ids))]
+        return FrozenInputs(values, torch.ones(values.shape[:2], dtype=torch.bool))
 
-    patch.setattr(FrozenInputs, "__getitem__", rows)
+    patch.setattr(TopPart, "inputs", inputs)
 
 
 def _long_scales_others(patch: pytest.MonkeyPatch) -> None:
@@ -496,7 +497,7 @@ MORE = (
     Fault("one kind of record drawn more", Check.SAMPLE_RECORDS, _as_it_is(_hard_ones_twice)),
     Fault("neighbours drawn together", Check.SAMPLE_INDEPENDENCE, _as_it_is(_in_pairs)),
     Fault("every batch twice", Check.SAMPLE_INDEPENDENCE, _sampler(_sticky)),
-    Fault("padding counts as tokens", Check.LENGTH, _padding_counts, Train.LAST),
+    Fault("the longest record sets the shape", Check.LENGTH, _longest_sets_shape, Train.LAST),
     Fault("the longest record scales all inputs", Check.LENGTH, _long_scales_others),
     Fault("a buffer that the trainer refuses", Check.PAYLOAD, _buffer_refused),
     Fault("a tensor missing from the payload", Check.PAYLOAD, _one_tensor_kept_back),

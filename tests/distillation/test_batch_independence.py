@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 
 from distillation.batch_independence import Forward, IndependentForward
-from distillation.classifier_part import classifier_part
 from distillation.kinds import TRAINED, Task
 from distillation.teacher import ClassifierTeacher
 from distillation.tokens import Batch, Tokens
@@ -28,7 +27,7 @@ def test_frozen_inputs_are_bit_identical_in_any_company() -> None:
     """The same for what the trained part sees, for both trained parts."""
     tokens = tiny.tokens(60)
     for train in TRAINED[Task.CLASSIFICATION]:
-        part = classifier_part(tiny.student_model(), train)
+        part = tiny.part(train)
         among = part.inputs(tokens)
         alone = part.inputs(_some(tokens, [11]))
         length = int(alone.mask.sum())

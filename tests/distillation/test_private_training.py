@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from distillation.classifier_part import classifier_part
 from distillation.dp.clipping import Clipping, wrap
 from distillation.dp.optimizer import PrivateOptimizer, StepTerms
 from distillation.dp.trainer import LocalOptimizer, train_privately
@@ -63,7 +62,7 @@ def test_per_record_gradients_equal_brute_force(
     train: Train, weights: dict[str, float], clipping: Clipping
 ) -> None:
     """For every trained part, objective and way: what one record at a time gives."""
-    part = classifier_part(tiny.student_model(), train)
+    part = tiny.part(train)
     bench, recipe = _bench(part, 9), _recipe(train, **weights)
     expected = []
     for row in range(9):
@@ -161,7 +160,7 @@ def test_noise_differs_between_steps_and_runs() -> None:
 
 def test_micro_batches_add_up_to_the_logical_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     """With noise next to nothing, splitting a batch into pieces changes no delta."""
-    part = classifier_part(tiny.student_model(), Train.HEAD)
+    part = tiny.part(Train.HEAD)
     bench = _bench(part, 30)
     terms = _terms(noise_multiplier=Decimal("0.000001"), sample_rate=Fraction(1), public_size=30)
     recipe, start = _recipe(Train.HEAD), part.vector()
@@ -177,7 +176,7 @@ def test_micro_batches_add_up_to_the_logical_batch(monkeypatch: pytest.MonkeyPat
 
 def test_the_delta_moves_every_trained_tensor() -> None:
     """After one step every tensor of the layout has moved."""
-    part = classifier_part(tiny.student_model(), Train.LAST)
+    part = tiny.part(Train.LAST)
     bench, start = _bench(part, 20), part.vector()
     delta = bench.private_update(
         part, start, _recipe(Train.LAST), steps=1, terms=_terms(), stream=SecureStream()

@@ -73,7 +73,7 @@ def test_a_recipe_has_no_key_for_a_leak(key: str) -> None:
 def test_a_cut_student_keeps_the_rules(train: Train) -> None:
     """What this product cuts from a teacher has neither dropout nor batch statistics."""
     student = tiny.student_model()
-    part = classifier_part(student, train)
+    part = classifier_part(student, train, max_tokens=32)
     require_per_record(student, part.module)
 
     dropped = [m.p for m in part.module.modules() if isinstance(m, nn.Dropout)]

@@ -56,7 +56,7 @@ def test_the_trained_part_alone_is_the_student() -> None:
     student, tokens = tiny.student_model(), tiny.tokens(12)
     whole = ClassifierTeacher(student).answer(tokens).log_probs
     for train in TRAINED[Task.CLASSIFICATION]:
-        part = classifier_part(student, train)
+        part = classifier_part(student, train, max_tokens=32)
         logits = part.logits(part.module, part.inputs(tokens))
         torch.testing.assert_close(logits.log_softmax(-1), whole, atol=1e-5, rtol=1e-4)
 
@@ -64,7 +64,7 @@ def test_the_trained_part_alone_is_the_student() -> None:
 def test_what_was_trained_is_written_back() -> None:
     """Loading a vector and writing it back changes the student's own tensors, and only those."""
     student = tiny.student_model()
-    part = classifier_part(student, Train.LAST)
+    part = classifier_part(student, Train.LAST, max_tokens=32)
     before = {name: p.clone() for name, p in student.named_parameters()}
     part.load(part.vector() + 1)
     part.write_back()

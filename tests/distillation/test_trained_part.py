@@ -12,13 +12,14 @@ from distillation.errors import ArtifactError, TrainingError
 from distillation.kinds import TRAINED, Task, Train
 from distillation.students import MeanPoolClassifier
 from distillation.teacher import ClassifierTeacher
+from distillation.tokens import Tokens
 from distillation.trained_part import TrainedPart
 from tests.distillation import tiny
 
 
 @pytest.fixture(params=TRAINED[Task.CLASSIFICATION])
 def part(request: pytest.FixtureRequest) -> TrainedPart:
-    return classifier_part(tiny.student_model(), request.param)
+    return tiny.part(request.param)
 
 
 def _moved(part: TrainedPart) -> np.ndarray:
@@ -46,7 +47,7 @@ def test_the_layout_names_tensors_of_the_student(part: TrainedPart) -> None:
 def test_the_head_alone_or_with_tensors_of_the_last_layers() -> None:
     """Nothing below is trained: three classes over sixteen features, and what was asked for."""
     student = tiny.student_model()
-    head = classifier_part(student, Train.HEAD).layout
+    head = classifier_part(student, Train.HEAD, max_tokens=32).layout
     layers = student.encoder.encoder.layer
     width = layers[1].intermediate.dense.out_features
     kept = {"head.bias", "head.weight"}
@@ -59,8 +60,13 @@ def test_the_head_alone_or_with_tensors_of_the_last_layers() -> None:
     assert {name for name, _ in head.tensors} == kept
     assert head.size == 3 * 16 + 3
     for train, count in beside.items():
-        names = {name for name, _ in classifier_part(student, train, rank=3).layout.tensors}
-        assert classifier_part(student, train, rank=3).layout.size == head.size + count
+        names = {
+            name
+            for name, _ in classifier_part(student, train, max_tokens=32, rank=3).layout.tensors
+        }
+        assert (
+            classifier_part(student, train, max_tokens=32, rank=3).layout.size == head.size + count
+        )
         assert {name.split(".layer.")[1][0] for name in names - kept} == {"1"}
 
 
@@ -69,7 +75,7 @@ def test_as_many_layers_as_there_are_may_have_trained_tensors(train: Train) -> N
     """Of the tiny student's two layers one or both; the student's answers stay what they are."""
     student, tokens = tiny.student_model(), tiny.tokens(9)
     whole = ClassifierTeacher(student).answer(tokens).log_probs
-    part = classifier_part(student, train, layers=2)
+    part = classifier_part(student, train, max_tokens=32, layers=2)
     logits = part.logits(part.module, part.inputs(tokens)).log_softmax(-1)
     numbers = {name.split(".layer.")[1][0] for name, _ in part.layout.tensors if "layer." in name}
 
@@ -77,7 +83,7 @@ def test_as_many_layers_as_there_are_may_have_trained_tensors(train: Train) -> N
     torch.testing.assert_close(logits, whole, atol=1e-5, rtol=1e-4)
     for count in (0, 3):
         with pytest.raises(TrainingError, match="1 to 2 of the last layers"):
-            classifier_part(student, train, layers=count)
+            classifier_part(student, train, max_tokens=32, layers=count)
 
 
 def test_a_vector_is_loaded_as_it_is(part: TrainedPart) -> None:
@@ -110,6 +116,25 @@ def test_the_inputs_have_one_row_a_record(part: TrainedPart) -> None:
     assert inputs.mask.sum(dim=1).tolist() == needed
     assert not inputs.values[~inputs.mask].any()
     assert len(inputs[torch.tensor([3, 1])]) == 2
+
+
+def test_no_record_sets_the_shape_of_the_others(part: TrainedPart) -> None:
+    """Alone or beside a long record, the inputs are the same bits in the same public shape."""
+    tokens = tiny.tokens(9)
+    longest = max(range(9), key=lambda row: len(tokens.ids[row]))
+    others = [row for row in range(9) if row != longest]
+    alone = part.inputs(Tokens(tuple(tokens.ids[row] for row in others), tokens.padding))
+
+    assert alone.values.shape[1] == alone.mask.shape[1] == part.length
+    assert torch.equal(alone.values, part.inputs(tokens).values[others])
+
+
+@pytest.mark.parametrize("train", [Train.NORMS, Train.LORA, Train.LAST])
+def test_a_record_above_the_public_length_is_refused(train: Train) -> None:
+    """Its positions would be another shape for everybody."""
+    part = classifier_part(tiny.student_model(), train, max_tokens=7)
+    with pytest.raises(TrainingError, match="at most 7 tokens"):
+        part.inputs(tiny.tokens(9))
 
 
 def test_the_saved_student_answers_as_the_trained_part(part: TrainedPart, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from distillation.classifier_part import classifier_part
 from distillation.dp.optimizer import StepTerms
 from distillation.dp.trainer import LocalOptimizer
 from distillation.errors import TrainingError
@@ -118,7 +117,8 @@ def _bench(count: int, train: Train) -> Workbench:
     log_probs = torch.randn(count, 3, generator=torch.Generator().manual_seed(2)).log_softmax(-1)
     targets = Targets.of_classes(log_probs, torch.arange(count) % 3)
     return Workbench(
-        classifier_part(tiny.student_model(), train).inputs(tiny.tokens(count)), targets
+        tiny.part(train).inputs(tiny.tokens(count)),
+        targets,
     )
 
 
@@ -138,7 +138,7 @@ def test_some_records_are_those_records(train: Train) -> None:
 @pytest.mark.parametrize("train", TRAINED[Task.CLASSIFICATION])
 def test_a_records_loss_does_not_depend_on_its_batch(train: Train) -> None:
     """In any company and order, each record's loss is its own."""
-    bench, part = _bench(9, train), classifier_part(tiny.student_model(), train)
+    bench, part = _bench(9, train), tiny.part(train)
     recipe = _recipe(train)
     whole = bench.losses(part, part.module, torch.arange(9), recipe)
     for rows in ([4], [8, 4, 0], [4, 4]):
@@ -149,7 +149,7 @@ def test_a_records_loss_does_not_depend_on_its_batch(train: Train) -> None:
 @pytest.mark.parametrize("train", TRAINED[Task.CLASSIFICATION])
 def test_a_delta_starts_from_the_given_weights(train: Train) -> None:
     """Whatever the part held before, the delta has the layout's size and is finite."""
-    part, bench = classifier_part(tiny.student_model(), train), _bench(9, train)
+    part, bench = tiny.part(train), _bench(9, train)
     start = part.vector()
     part.load(start + 100)
     delta = bench.private_update(
@@ -166,7 +166,10 @@ def test_a_delta_starts_from_the_given_weights(train: Train) -> None:
 
 def test_more_records_than_the_public_size_do_not_train() -> None:
     """The divisor is a public constant: a region that outgrew it is refused before any step."""
-    part, bench = classifier_part(tiny.student_model(), Train.HEAD), _bench(9, Train.HEAD)
+    part, bench = (
+        tiny.part(Train.HEAD),
+        _bench(9, Train.HEAD),
+    )
     with pytest.raises(TrainingError, match="public size 8"):
         bench.private_update(
             part,
@@ -200,7 +203,7 @@ def _recipe(train: Train) -> Recipe:
 @pytest.mark.parametrize("train", TRAINED[Task.CLASSIFICATION])
 def test_a_persons_records_are_one_clipped_gradient(train: Train) -> None:
     """Persons with four, two and one record: each moves the weights by its own clipped mean."""
-    part, plain = classifier_part(tiny.student_model(), train), _bench(7, train)
+    part, plain = tiny.part(train), _bench(7, train)
     units = unit_numbers(["ann", "bob", "ann", "eve", "bob", "ann", "ann"])
     bench = Workbench(plain.inputs, plain.targets, units=units)
     named = {n: p for n, p in part.module.named_parameters() if p.requires_grad}

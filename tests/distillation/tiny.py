@@ -3,8 +3,11 @@
 import torch
 from transformers import BertConfig, BertModel
 
+from distillation.classifier_part import classifier_part
+from distillation.kinds import Train
 from distillation.students import MeanPoolClassifier, MeanPoolConfig, cut_student
 from distillation.tokens import Tokens
+from distillation.trained_part import TrainedPart
 
 VOCABULARY = 60
 CLASSES = ("a", "b", "c")
@@ -52,6 +55,11 @@ def student_model(*, seed: int = 0) -> MeanPoolClassifier:
     with torch.no_grad():
         student.head.weight.copy_(torch.randn(student.head.weight.shape, generator=generator))
     return student
+
+
+def part(train: Train) -> TrainedPart:
+    """Return the trained part of a tiny student, for records of up to 32 tokens."""
+    return classifier_part(student_model(), train, max_tokens=32)
 
 
 def tokens(count: int, *, seed: int = 0, longest: int = 20) -> Tokens:

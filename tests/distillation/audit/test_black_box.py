@@ -19,7 +19,6 @@ from distillation.audit.black_box import (
 from distillation.audit.errors import AuditError
 from distillation.audit.guessing import secret_coins
 from distillation.audit.result import UNKNOWN_POWER
-from distillation.classifier_part import classifier_part
 from distillation.dp.optimizer import StepTerms
 from distillation.dp.trainer import LocalOptimizer
 from distillation.kinds import Task, Train
@@ -98,7 +97,7 @@ def test_a_private_student_stays_within_what_its_epsilon_allows() -> None:
 
 def test_canaries_are_the_same_for_all_and_their_coins_are_not() -> None:
     """The seed makes the records; who is in is not in them."""
-    part = classifier_part(tiny.student_model(), Train.HEAD)
+    part = tiny.part(Train.HEAD)
     first, second = _records(part, 20, 7), _records(part, 20, 7)
     coins = np.arange(20) < 5
 
@@ -110,8 +109,8 @@ def test_canaries_are_the_same_for_all_and_their_coins_are_not() -> None:
 
 
 def test_canaries_join_records_of_another_length() -> None:
-    """Inputs are padded and masked; a longer canary moves no record of the region."""
-    part = classifier_part(tiny.student_model(), Train.LAST)
+    """All have the part's public length, so a longer canary moves no record of the region."""
+    part = tiny.part(Train.LAST)
     short = made_up_records(3, part, vocabulary=tiny.VOCABULARY, outcomes=3, tokens=4, seed=1)
     long = made_up_records(3, part, vocabulary=tiny.VOCABULARY, outcomes=3, tokens=9, seed=2)
 
@@ -122,13 +121,13 @@ def test_canaries_join_records_of_another_length() -> None:
         alone = short.losses(part, part.module, rows, recipe)
         among = joined.losses(part, part.module, rows, recipe)
 
-    assert joined.inputs.values.shape[:2] == (5, 9)
-    assert torch.allclose(alone, among, atol=1e-5)
+    assert joined.inputs.values.shape[:2] == (5, part.length)
+    assert torch.equal(alone, among)
 
 
 def test_canaries_do_not_join_persons() -> None:
     """A canary belongs to no person."""
-    part = classifier_part(tiny.student_model(), Train.HEAD)
+    part = tiny.part(Train.HEAD)
     records = _records(part, 4, 1)
     grouped = Workbench(records.inputs, records.targets, units=torch.tensor([0, 0, 1, 1]))
 
@@ -138,7 +137,7 @@ def test_canaries_do_not_join_persons() -> None:
 
 def test_the_part_has_its_tensors_back() -> None:
     """Scoring loads two models and leaves neither."""
-    part = classifier_part(tiny.student_model(), Train.HEAD)
+    part = tiny.part(Train.HEAD)
     before = part.vector()
 
     scores = loss_scores(part, _records(part, 4, 1), RECIPE, start=before + 1, released=before * 2)

@@ -16,7 +16,6 @@ from distillation.audit.production import (
     require_canaries,
     with_production_canaries,
 )
-from distillation.classifier_part import classifier_part
 from distillation.kinds import Train
 from distillation.objectives import Targets
 from distillation.trained_part import FrozenInputs
@@ -79,7 +78,7 @@ def test_what_the_records_did_is_taken_off() -> None:
 def test_where_no_canary_has_a_place_there_is_none() -> None:
     """Persons, other trained parts, no room, no round."""
     coins = np.ones(CANARIES, dtype=np.bool_)
-    layer = classifier_part(tiny.student_model(), Train.LAST)
+    layer = tiny.part(Train.LAST)
     persons = replace(records(4), units=torch.tensor([0, 0, 1, 1]))
     with pytest.raises(AuditError, match="persons"):
         with_production_canaries(persons, head(), coins, clip_norm=CLIP)

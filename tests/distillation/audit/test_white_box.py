@@ -12,7 +12,6 @@ from distillation.audit.canaries import AuditHead, DiracCanaries, audited_part
 from distillation.audit.errors import AuditError
 from distillation.audit.result import Method, Verdict
 from distillation.audit.white_box import audit_training, one_run
-from distillation.classifier_part import classifier_part
 from distillation.dp.optimizer import StepTerms
 from distillation.kinds import Train
 from privacy.guarantee import Guarantee
@@ -59,7 +58,7 @@ def test_a_canary_has_a_weight_of_its_own() -> None:
 def test_a_part_without_room_gets_an_audit_head() -> None:
     """The region's own head where it has room; else a linear one through the same trainer."""
     own = head()
-    last = classifier_part(tiny.student_model(), Train.LAST)
+    last = tiny.part(Train.LAST)
 
     assert audited_part(own, 1000) is own
     for part in (head(width=16, outcomes=3), last):
@@ -91,7 +90,7 @@ def test_a_right_trainer_is_not_flagged() -> None:
 @pytest.mark.slow
 def test_the_layers_of_another_part_are_replaced_and_audited() -> None:
     """A part of several layers is audited through a linear head."""
-    part = classifier_part(tiny.student_model(), Train.LAST)
+    part = tiny.part(Train.LAST)
 
     found = audit_training(part, RECIPE, TERMS, replace(AUDIT, canaries=400))
 
