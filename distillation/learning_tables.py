@@ -166,7 +166,7 @@ class OptimizerTable:
     learning_rate: Decimal | None = key(
         "Of a region's private steps; absent: where only a `head` is trained, by plain steps, so "
         "large that the noise of the whole run moves a logit by 0.4 and one step by no more than "
-        "24, whatever ε is; else 1.",
+        "12, whatever ε is; else 1.",
         default=None,
         bounds=_POSITIVE,
     )
