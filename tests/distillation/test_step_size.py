@@ -19,7 +19,7 @@ from privacy.plan import TRAIN, Plan
 from tests.distillation.studies import SHORT, load
 from tests.distillation.test_planning import artifacts
 
-_NOISY = {"epsilon = 2.0": "epsilon = 0.5"}
+_NOISY = {"epsilon = 2.0": "epsilon = 0.2"}
 _EDITS = {
     "a small ε": _NOISY,
     "a smaller one": {"epsilon = 2.0": "epsilon = 0.1"},
