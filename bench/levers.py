@@ -11,7 +11,7 @@ can run side by side and a last run put together what they kept.
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -50,7 +50,7 @@ class Lever:
         name: In words.
         change: What is changed; the study has its ε then.
         epsilons: At which budgets.
-        is_dear: Whether a cell takes a minute: run with `--full`, one draw of the noise.
+        is_dear: Whether a cell takes minutes: run with `--full`, one draw of the noise.
     """
 
     name: str
@@ -101,7 +101,9 @@ def _before(study: Study) -> Study:
     return _set("privacy", clip_norm=Decimal(2))(study)
 
 
-_MIXTURES = {
+_SMALL = _set("federation", sample_rate=Fraction(1, 20))
+"""As many steps, for what takes a record through a whole layer in each."""
+_MIXTURES: Mapping[str, Mapping[str, str]] = {
     "soft labels": {},
     "single answers": {"soft": "0", "hard": "1"},
     "soft, and half a given label": {"label": "0.5"},
@@ -134,14 +136,20 @@ LEVERS = (
         for name, weights in _MIXTURES.items()
         for clip_norm in ("0.25", "0.5", "1", "2", "4")
     ),
+    Lever("small batches: the head", _SMALL, (_PROMISED,)),
     *(
-        Lever(f"{name}, rate × {factor}", _more(train, factor, **terms), (_PROMISED,), is_dear=True)
-        for name, train, terms in (
-            ("norms of the last layer", Train.NORMS, {}),
-            ("adapters of rank 1 on the last layer", Train.LORA, {"rank": 1}),
-            ("the whole last layer", Train.LAST, {}),
+        Lever(
+            f"small batches: {name}, rate × {factor}",
+            _both(_SMALL, _more(train, factor, **terms)),
+            (_PROMISED,),
+            is_dear=True,
         )
-        for factor in ("0.125", "0.25", "0.5", "1")
+        for name, train, terms, factors in (
+            ("norms of the last layer too", Train.NORMS, {}, ("1", "0.25")),
+            ("adapters of rank 1 too", Train.LORA, {"rank": 1}, ("1", "0.25")),
+            ("the whole last layer", Train.LAST, {}, ("0.25", "0.0625")),
+        )
+        for factor in factors
     ),
 )
 
