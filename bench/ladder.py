@@ -59,7 +59,7 @@ STUDIES = ("icd-chapters", "packages")
 _FIXED = (ArmName.TEACHER, ArmName.PUBLIC_ONLY, ArmName.NO_PRIVACY)
 _PRIVATE = (ArmName.DISTILLED, ArmName.WITHOUT_TEACHER)
 _RIVALS = (ArmName.WITHOUT_TEACHER, ArmName.PUBLIC_ONLY, ArmName.NO_PRIVACY, ArmName.TEACHER)
-_LISTS = Path("runs/packages-data/lists")
+LISTS = Path("runs/packages-data/lists")
 
 StudyWriter = Callable[[Path, int], Path]
 """Writes one seed's data, teacher and study into a folder; returns the study's path."""
@@ -104,7 +104,7 @@ def main() -> None:
     """Climb the ladder of one study and print it."""
     parse = parser(__doc__ or "")
     parse.add_argument("study", choices=STUDIES, help="Which study.")
-    parse.add_argument("--lists", type=Path, default=_LISTS, help="For packages: apt's indices.")
+    parse.add_argument("--lists", type=Path, default=LISTS, help="For packages: apt's indices.")
     parse.add_argument("--first-seed", type=int, default=0, help="Others than 0 to tune on.")
     asked = parse.parse_args()
     epsilons = QUICK_EPSILONS if asked.quick else EPSILONS
