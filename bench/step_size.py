@@ -25,6 +25,8 @@ import numpy as np
 from ladder import LISTS, STUDIES, Ready, plan_for, ready, writer
 from measure import parser, publish, say
 
+from distillation.recipe import at_rate
+from distillation.step_size import feature_length
 from distillation.study import Study
 from privacy.report.parts import ArmName
 from simulations.arms import Comparison
@@ -107,7 +109,7 @@ def accuracy(one: Ready, cell: Cell) -> float:
     terms = replace(one.study.privacy, epsilon=cell.epsilon, clip_norm=cell.clip_norm)
     study = replace(one.study, privacy=terms)
     prepared = replace(one.prepared, plan=plan_for(study, one.prepared))
-    comparison = at_rate(arms_of(study, one.data, prepared, one.benches)[cell.arm], study, cell)
+    comparison = moved_by(arms_of(study, one.data, prepared, one.benches)[cell.arm], study, cell)
     draws = _DRAWS if comparison.repeated else 1
     part, start, test = prepared.part, prepared.start, prepared.test
     return float(
@@ -115,15 +117,12 @@ def accuracy(one: Ready, cell: Cell) -> float:
     )
 
 
-def at_rate(comparison: Comparison, study: Study, cell: Cell) -> Comparison:
+def moved_by(comparison: Comparison, study: Study, cell: Cell) -> Comparison:
     """Return the arm with the rate at which a logit moves as the cell says."""
     arm = comparison.arm
-    of_a_logit = np.hypot(float(study.student.feature_scale), 1)
     moved = noise(arm) if cell.by == "noise" else float(cell.clip_norm)
-    rate = cell.moves / float(of_a_logit * moved)
-    optimizer = replace(arm.recipe.optimizer, learning_rate=rate)
-    recipe = replace(arm.recipe, optimizer=optimizer)
-    return replace(comparison, arm=replace(arm, recipe=recipe))
+    rate = cell.moves / (float(np.hypot(feature_length(study), 1)) * moved)
+    return replace(comparison, arm=replace(arm, recipe=at_rate(arm.recipe, rate)))
 
 
 def show(found: dict[str, dict[str, list[float]]]) -> None:

@@ -122,4 +122,5 @@ def step_terms(plan: Plan, region: str) -> StepTerms:
         clip_norm=plan.clip_norm,
         sample_rate=component.sample_rate,
         public_size=terms.public_size,
+        max_records_per_unit=terms.max_records_per_unit,
     )

@@ -83,7 +83,7 @@ class TopPart(TrainedPart):
         *,
         max_tokens: int,
         layers: int = 1,
-        rank: int = 4,
+        rank: int = 1,
     ) -> None:
         """Cut the part off a student.
 
@@ -138,7 +138,7 @@ def classifier_part(
     *,
     max_tokens: int,
     layers: int = 1,
-    rank: int = 4,
+    rank: int = 1,
 ) -> TrainedPart:
     """Return a fresh copy of the part of ``student`` that is to be trained.
 
@@ -158,7 +158,8 @@ def classifier_part(
 
 
 def _choose(top: _Top, train: Train, rank: int) -> None:
-    """Mark what is trained beside the head; everything else stays frozen."""
+    """Mark what is trained; everything else stays frozen."""
+    top.head.requires_grad_(True)
     top.layers.requires_grad_(train is Train.LAST)
     if train is Train.LORA:
         linears = {

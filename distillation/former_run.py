@@ -5,6 +5,7 @@ trained on. All of it is taken from the earlier run's own plan, never from the n
 lineage is lost on the way; the account that pays must have been charged for every one of them.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from distillation.errors import StudyError, TeacherError
 from distillation.kit import Kit
+from distillation.learning_tables import FROM_TEACHER
 from distillation.model_files import ModelFiles, locate
+from distillation.study import Study
 from distillation.teacher import load_tokenizer
 from distillation.vocabularies import require_rows, require_same_vocabulary
 from privacy.errors import PrivacyError
@@ -59,6 +62,22 @@ class FormerRun:
             ) from error
 
     @property
+    def feature_length(self) -> float:
+        """Length of the features of the released student, a classifier.
+
+        Raises:
+            StudyError: If its configuration says none.
+        """
+        try:
+            said = json.loads((self.student.folder / "config.json").read_bytes())
+            return float(said["feature_scale"])
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise StudyError(
+                f"[student] from: expected a classifier with its feature_scale in the run "
+                f"'{self.folder.name}', got {type(error).__name__}: start from a run of this task"
+            ) from error
+
+    @property
     def plans(self) -> tuple[str, ...]:
         """Hashes of every plan that the released student depends on."""
         return tuple(sorted({*self.plan.teacher.plans, self.plan.hash}))
@@ -88,3 +107,13 @@ class FormerRun:
                 "teacher of these classes, or cut a new student"
             )
         return student
+
+
+def former_run(study: Study) -> FormerRun | None:
+    """Return the run whose student this study's starts from; None: it is cut from the teacher.
+
+    Raises:
+        StudyError: If there is no such run, or it released no student.
+    """
+    said = study.student.from_
+    return None if said == FROM_TEACHER else FormerRun.open(study.base / said)

@@ -13,7 +13,7 @@ from distillation.study_file import Bounds, check_bounds, key
 FROM_TEACHER = "teacher"
 """The value of student.from that names no folder."""
 
-RANK, TRAINED_LAYERS = 8, 1
+RANK, TRAINED_LAYERS, FEATURE_SCALE = 8, 1, Decimal(8)
 """Where the study says nothing."""
 
 _AT_LEAST_ONE = Bounds(least=1)
@@ -54,7 +54,9 @@ class StudentTable:
         bounds=_AT_LEAST_ONE,
     )
     feature_scale: Decimal = key(
-        "Length of the pooled features.", default=Decimal(8), bounds=_POSITIVE
+        "Length of the pooled features of a student that is cut from its teacher.",
+        default=FEATURE_SCALE,
+        bounds=_POSITIVE,
     )
 
     def __post_init__(self) -> None:
@@ -81,6 +83,11 @@ class StudentTable:
             raise ValueError(
                 "layers: a student that goes on from an earlier run keeps the layers it has: "
                 'remove this key, or cut a new student with from = "teacher"'
+            )
+        if self.feature_scale != FEATURE_SCALE:
+            raise ValueError(
+                "feature_scale: a student that goes on from an earlier run keeps its own: remove "
+                "this key"
             )
 
 

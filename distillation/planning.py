@@ -12,10 +12,9 @@ from decimal import ROUND_UP, Decimal
 from pathlib import Path
 
 from distillation.dp.trainer import LocalOptimizer
-from distillation.former_run import FormerRun
+from distillation.former_run import former_run
 from distillation.kinds import ServerRule, Task, Template, Train
 from distillation.layout import Layout
-from distillation.learning_tables import FROM_TEACHER
 from distillation.model_files import ModelFiles
 from distillation.objectives import Objective, Weighted
 from distillation.objectives.registry import build
@@ -102,16 +101,6 @@ def declaration_of(study: Study) -> Declaration:
     found = joined([teacher.declaration for teacher in teachers])
     former = former_run(study)
     return found if former is None else continued(found, former.plan.teacher, former.plan.hash)
-
-
-def former_run(study: Study) -> FormerRun | None:
-    """Return the run whose student this study's starts from; None: it is cut from the teacher.
-
-    Raises:
-        StudyError: If there is no such run, or it released no student.
-    """
-    said = study.student.from_
-    return None if said == FROM_TEACHER else FormerRun.open(study.base / said)
 
 
 def make_plan(study: Study, artifacts: PlannedArtifacts) -> Plan:

@@ -6,7 +6,7 @@ approves, so that nobody can change a learning rate or an objective afterwards.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from distillation.dp.trainer import LocalOptimizer
@@ -62,6 +62,8 @@ class Recipe:
             raise ArtifactError(f"expected a recipe with max_tokens >= 1, got {self.max_tokens}")
         if min(self.rank, self.trained_layers, self.top_k) < 0:
             raise ArtifactError("expected no negative rank, trained_layers or top_k in a recipe")
+        if self.train is Train.LORA and not self.rank:
+            raise ArtifactError("expected a recipe of adapters with their rank, got none")
 
     def to_bytes(self) -> bytes:
         """Return the canonical JSON."""
@@ -134,6 +136,11 @@ class Recipe:
             ),
             **{key: int(str(found.get(key, 0))) for key in _COUNTS},
         )
+
+
+def at_rate(recipe: Recipe, rate: float) -> Recipe:
+    """Return the recipe with another learning rate."""
+    return replace(recipe, optimizer=replace(recipe.optimizer, learning_rate=rate))
 
 
 def _term(each: Weighted) -> dict[str, Json]:

@@ -16,9 +16,9 @@ these numbers: docs/decisions/0039.
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Context, Decimal
-from fractions import Fraction
+from decimal import ROUND_FLOOR, Context, Decimal
 
+from distillation.former_run import former_run
 from distillation.kinds import ServerRule, Task, Train
 from distillation.region_weights import capped_weights
 from distillation.study import Study
@@ -30,7 +30,7 @@ LOGIT_NOISE = 0.4
 LONGEST_STEP = 12.0
 """How far one step can move a logit, in nats; measured: twice as far makes some students worse."""
 
-_THREE_DIGITS = Context(prec=3)  # so that a recipe can be read and retyped
+_THREE_DIGITS = Context(prec=3, rounding=ROUND_FLOOR)  # so that a recipe can be read and retyped
 _OTHERWISE = Decimal(1)
 
 
@@ -64,14 +64,26 @@ def weight_noise(shares: Iterable[Share], *, steps: int) -> float:
     return math.sqrt(steps * variance)
 
 
+def fitting_rate(noise: float, *, clip_norm: float, feature_length: float) -> Decimal:
+    """Return the largest rate, to three digits, at which neither noise nor a step goes too far.
+
+    Args:
+        noise: s at the rate 1, as `weight_noise` returns it; 0: there is none.
+        clip_norm: C.
+        feature_length: f, of what the head reads.
+    """
+    longest = LONGEST_STEP / clip_norm
+    of_a_logit = math.hypot(feature_length, 1)
+    bound = min(LOGIT_NOISE / noise, longest) if noise else longest
+    return _THREE_DIGITS.create_decimal_from_float(bound / of_a_logit)
+
+
 def learning_rate(study: Study) -> Decimal:
     """Return the rate of a region's private steps: the study's own, or the one that fits its noise.
 
-    Without a rate of its own, a study that trains a head by plain steps has the largest rate
-    within both limits of this module, to three digits; every other study has 1.
-
     Raises:
         InvalidBudgetError: If no noise multiplier keeps the promise.
+        StudyError: If the run that the student goes on from cannot be read.
         UnsupportedEventError: If the rate or the number of steps is out of range.
     """
     said = study.optimizer.learning_rate
@@ -91,14 +103,25 @@ def learning_rate(study: Study) -> Decimal:
             weight=float(weight),
             noise_multiplier=float(sigma),
             clip_norm=float(study.privacy.clip_norm),
-            batch=float(Fraction(terms.sample_rate) * sizes[name]),
+            batch=float(terms.sample_rate * sizes[name]),
         )
         for name, weight in capped_weights(sizes).items()
     )
-    noise = weight_noise(shares, steps=terms.rounds * terms.local_steps)
-    longest = LONGEST_STEP / float(study.privacy.clip_norm)
-    of_a_logit = math.hypot(float(study.student.feature_scale), 1)
-    return _THREE_DIGITS.create_decimal(min(LOGIT_NOISE / noise, longest) / of_a_logit)
+    return fitting_rate(
+        weight_noise(shares, steps=terms.rounds * terms.local_steps),
+        clip_norm=float(study.privacy.clip_norm),
+        feature_length=feature_length(study),
+    )
+
+
+def feature_length(study: Study) -> float:
+    """Return f of the study's student, a classifier: its own, or that of the one it goes on from.
+
+    Raises:
+        StudyError: If the run that it goes on from cannot be read.
+    """
+    former = former_run(study)
+    return float(study.student.feature_scale) if former is None else former.feature_length
 
 
 def follows_noise(study: Study) -> bool:

@@ -139,7 +139,7 @@ class TrainedPart(ABC):
 
 
 def _stack(values: list[Tensor], length: int) -> FrozenInputs:
-    if max(map(len, values), default=0) > length:
+    if max(map(len, values)) > length:
         raise TrainingError(f"expected records of at most {length} tokens, got a longer one")
     padded = torch.zeros(len(values), length, values[0].shape[-1])
     mask = torch.zeros(len(values), length, dtype=torch.bool)

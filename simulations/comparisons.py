@@ -16,8 +16,8 @@ from distillation.kinds import Task
 from distillation.learning_tables import FROM_TEACHER
 from distillation.objectives import Objective
 from distillation.planning import recipe_of
-from distillation.recipe import Recipe
-from distillation.step_size import follows_noise, learning_rate
+from distillation.recipe import Recipe, at_rate
+from distillation.step_size import feature_length, fitting_rate, follows_noise, learning_rate
 from distillation.study import Study
 from distillation.workbench import Workbench, references
 from privacy.charging import charge
@@ -30,9 +30,9 @@ from simulations.progress import Advance
 from simulations.study_data import StudyData
 
 _LONGER = 10
-"""The arm without privacy takes this many times the rounds, at half the rate: steps are free."""
+"""The arm without privacy takes this many times the rounds, as steps are free, in smaller ones."""
 _WITHOUT_NOISE = 1.0
-"""Its rate where the study leaves the rate to the noise, of which it has none; measured."""
+"""Its rate where the study leaves the rate to the noise; half of a rate that a study gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ def _comparisons(
             "The teacher's soft labels on all records, without clipping and noise.",
             replace(
                 distilled,
-                recipe=_at_rate(distilled.recipe, _plain_rate(study)),
+                recipe=at_rate(distilled.recipe, _plain_rate(study)),
                 terms=None,
                 rounds=_LONGER * distilled.rounds,
             ),
@@ -191,16 +191,11 @@ def _without_teacher(
     }
     recipe = _recipe(study, label=1.0)
     arm = replace(distilled, recipe=recipe, benches=labelled, terms=terms)
-    said, rate = study.baselines.label_learning_rate, recipe.optimizer.learning_rate
-    if said is not None:
-        rate = float(said)
-    elif terms:
-        rate *= baselines.noise(distilled) / baselines.noise(arm)
     return Comparison(
         ArmName.WITHOUT_TEACHER,
         "Without the teacher",
         "The labels that the regions have, with the same privacy.",
-        replace(arm, recipe=_at_rate(recipe, rate)),
+        replace(arm, recipe=at_rate(recipe, _label_rate(study, arm))),
         note="Batches are drawn from the labelled records only.",
     )
 
@@ -234,8 +229,12 @@ def _plain_rate(study: Study) -> float:
     return _WITHOUT_NOISE if follows_noise(study) else float(learning_rate(study)) / 2
 
 
-def _at_rate(recipe: Recipe, rate: float) -> Recipe:
-    return replace(recipe, optimizer=replace(recipe.optimizer, learning_rate=rate))
+def _label_rate(study: Study, arm: baselines.Arm) -> float:
+    said = study.baselines.label_learning_rate
+    if said is None and follows_noise(study):
+        noise, clip_norm = baselines.noise(arm), float(study.privacy.clip_norm)
+        said = fitting_rate(noise, clip_norm=clip_norm, feature_length=feature_length(study))
+    return arm.recipe.optimizer.learning_rate if said is None else float(said)
 
 
 def _fixed(name: ArmName, quality: Quality, *, goes_on: bool = False) -> Arm:

@@ -17,7 +17,7 @@ from pathlib import Path
 from client.materials import Materials
 from distillation.labels import LabelCache
 from distillation.objectives import Objective
-from distillation.recipe import Recipe
+from distillation.recipe import Recipe, at_rate
 from distillation.study import Study
 from distillation.workbench import Workbench
 from privacy.report.parts import ArmName
@@ -155,8 +155,7 @@ def _no_privacy(name: ArmName, title: str, arm: baselines.Arm, sampled: Fraction
 
 
 def _calmer(recipe: Recipe) -> Recipe:
-    rate = recipe.optimizer.learning_rate / _CALMER
-    return replace(recipe, optimizer=replace(recipe.optimizer, learning_rate=rate))
+    return at_rate(recipe, recipe.optimizer.learning_rate / _CALMER)
 
 
 def _mixed(recipe: Recipe, objective: Objective | None) -> Recipe:

@@ -16,13 +16,13 @@ from client.folder import write_durably
 from distillation.data.prompts import Answered
 from distillation.data.warm_start import WarmStart
 from distillation.experts import together, write_experts
+from distillation.former_run import former_run
 from distillation.kit import Kit, Measured, kit_of
 from distillation.layout import Vector
 from distillation.model_files import Expert, ModelFiles, hash_files, locate
 from distillation.planning import (
     PlannedArtifacts,
     declaration_of,
-    former_run,
     make_plan,
     recipe_of,
     source_sha256,
@@ -153,6 +153,7 @@ def prepare(
         LineageRefusedError: If no region may use such a teacher.
         RecordsError: If the records do not fit the teacher or the declared sizes.
         PlanRefusedError: If the study makes no plan.
+        StudyDataError: If the plan that is there was made for other training constants.
     """
     former = former_run(study)
     admit(declaration_of(study), plans_on_record=former.plans if former else ())
@@ -173,7 +174,7 @@ def prepare(
         with journal.stage("public warm-up"), show.stage("Public warm-up of the student") as done:
             student, answered = warmed_up(study, bench, (*data.public.texts, *answers), done)
         _write_artifacts(study, bench, student, answered, run)
-    plan = Plan.from_bytes(run.plan.read_bytes())
+    plan = _plan_of(run, bench)
     record = read_record(study, run.artifacts, plan)
     loaded = kit.load_student(run.artifacts / "student")
     part = kit.part(loaded, bench.recipe)
@@ -181,6 +182,16 @@ def prepare(
     with journal.stage("test set"), show.stage("Teacher and student on the test set") as done:
         test = held_out_set(bench, part, data.test, done)
     return Prepared(plan, bench, loaded, part, start, test, record)
+
+
+def _plan_of(run: RunFolder, bench: Bench) -> Plan:
+    plan = Plan.from_bytes(run.plan.read_bytes())
+    if bench.recipe.hash != plan.artifacts.recipe:
+        raise StudyDataError(
+            "expected the training constants of the run's plan, got others from its study: another "
+            "release made the plan; start a new run in another folder"
+        )
+    return plan
 
 
 def start_of(study: Study, bench: Bench) -> PreTrainedModel:

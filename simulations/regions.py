@@ -16,8 +16,8 @@ from client.approval import approve, approved_plan
 from client.folder import RegionFolder, RegionKeys, create_keys, open_account, write_durably
 from client.materials import Materials, load_materials
 from client.policy import Policy
+from distillation.former_run import former_run
 from distillation.model_files import ModelFiles
-from distillation.planning import former_run
 from distillation.records import Records
 from distillation.study import Study
 from distillation.teacher import Teacher

@@ -141,7 +141,7 @@ def _seen(
         subject.weights,
         replace(subject.recipe, optimizer=_STILL),
         steps=steps,
-        terms=replace(subject.terms, public_size=count),
+        terms=replace(subject.terms, public_size=count, max_records_per_unit=of_a_person),
         stream=SecureStream(),
     )
     return bench.seen, count

@@ -83,7 +83,9 @@ class _Sums:
         short = self.subject.bench.subset(torch.full((_OF_A_PERSON,), SHORT))
         units = torch.tensor([*range(_FEW), *[_FEW] * _OF_A_PERSON])
         bench = replace(joined(self.subject.base(_FEW), short), units=units)
-        return _norm(self.subject.summed(bench, self.tight) - self.few[self.tight])
+        terms = replace(self.subject.terms, max_records_per_unit=_OF_A_PERSON)
+        subject = replace(self.subject, terms=terms)
+        return _norm(subject.summed(bench, self.tight) - self.few[self.tight])
 
 
 def sum_findings(subject: Subject) -> Iterator[Finding]:
@@ -146,13 +148,14 @@ def _non_finite(sums: _Sums) -> Finding:
 def _length(sums: _Sums) -> Finding:
     """A long record may change neither the inputs of the short ones nor their gradients.
 
+    Nor their shape, which is the public length's.
     The clip norm is the median gradient's: half of them would show another length, and half
     another direction.
     """
     short, both = _of(sums.subject, range(_FEW)), _of(sums.subject, [*range(_FEW), LONG])
-    mask = short.inputs.mask
-    own = both.inputs.values[:_FEW, : mask.shape[1]]
-    same = torch.equal(own[mask], short.inputs.values[mask])
+    own = both.inputs[torch.arange(_FEW)]
+    same = torch.equal(own.values, short.inputs.values) and torch.equal(own.mask, short.inputs.mask)
+    same = same and own.values.shape[1] == sums.subject.part.length
     clip_norm = Decimal(repr(float(np.median([_norm(row) for row in sums.gradients]))))
     clip_norm = clip_norm if clip_norm > 0 else sums.clip_norm
     moved = sums.subject.summed(both, clip_norm) - sums.subject.summed(short, clip_norm)

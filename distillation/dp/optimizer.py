@@ -32,12 +32,14 @@ class StepTerms:
         clip_norm: C, the largest L2 norm of one unit's gradient.
         sample_rate: q, the chance that one unit is in one step.
         public_size: The public bound on the region's number of units.
+        max_records_per_unit: The public bound on a unit's number of records.
     """
 
     noise_multiplier: Decimal
     clip_norm: Decimal
     sample_rate: Fraction
     public_size: int
+    max_records_per_unit: int = 1
 
     @property
     def batch_constant(self) -> float:

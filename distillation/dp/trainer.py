@@ -84,7 +84,7 @@ def train_privately(
         loss: Per-record losses for a batch of record indices.
         records: Number of records of the region.
         steps: K, the number of local steps.
-        terms: σ, C, q and the public size.
+        terms: σ, C, q and the public bounds on units and their records.
         optimizer: The local optimizer.
         stream: Cryptographic bits for sampling and noise.
         units: The number of each record's unit, (records,), from 0; None: each is a unit.
@@ -92,10 +92,11 @@ def train_privately(
 
     Raises:
         TrainingError: If a parameter would leave without noise or the first step does not do what
-            it should, or the region has more units than its public size.
+            it should, or the region has more units, or a unit more records, than its public bound.
     """
     _refuse_uncovered(module)
-    owners = UnitRows.single(records) if units is None else UnitRows.of(units)
+    most = terms.max_records_per_unit
+    owners = UnitRows.single(records) if units is None else UnitRows.of(units, most=most)
     if len(owners.unit) != records:
         raise TrainingError(f"expected the unit of {records} records, got {len(owners.unit)}")
     if owners.count > terms.public_size:

@@ -21,7 +21,8 @@ class UnitRows:
         unit: The unit of each row, (B,), int64, from 0; none is left out.
         place: The place of each row within its unit, (B,), int64, from 0.
         count: U, the number of units.
-        most: The most rows that a unit has.
+        most: The most rows that a unit may have; a public bound where rows are private, since it
+            sets the shape in which everybody's gradients are computed.
     """
 
     unit: Tensor
@@ -35,20 +36,26 @@ class UnitRows:
         return cls(torch.arange(count), torch.zeros(count, dtype=torch.int64), count, 1)
 
     @classmethod
-    def of(cls, unit: Tensor) -> "UnitRows":
+    def of(cls, unit: Tensor, *, most: int) -> "UnitRows":
         """Return the rows of units that are numbered 0 to U - 1, (B,).
 
         Raises:
-            TrainingError: If a number is left out: an empty unit has no mean loss.
+            TrainingError: If a number is left out, as an empty unit has no mean loss, or a unit
+                has more rows than it may have.
         """
         sizes = torch.bincount(unit) if len(unit) else torch.zeros(0, dtype=torch.int64)
         if (sizes == 0).any():
             raise TrainingError("expected units numbered from 0 without a gap, got a gap")
+        if len(sizes) and int(sizes.max()) > most:
+            raise TrainingError(
+                f"a unit has more records than the {most} that the plan allows: cap them, or raise "
+                "max_records_per_unit in the study and make a new plan"
+            )
         order = unit.argsort(stable=True)
         starts = sizes.cumsum(0) - sizes
         place = torch.empty_like(unit)
         place[order] = torch.arange(len(unit)) - starts.repeat_interleave(sizes)
-        return cls(unit, place, len(sizes), int(sizes.max()) if len(sizes) else 0)
+        return cls(unit, place, len(sizes), most)
 
     @property
     def sizes(self) -> Tensor:
@@ -63,7 +70,7 @@ class UnitRows:
         rows = [order[starts[u] : starts[u] + sizes[u]] for u in units.tolist()]
         numbers = torch.arange(len(units)).repeat_interleave(sizes[units])
         empty = torch.zeros(0, dtype=torch.int64)
-        return torch.cat([empty, *rows]), UnitRows.of(numbers)
+        return torch.cat([empty, *rows]), UnitRows.of(numbers, most=self.most)
 
     def fold(self, values: Tensor) -> Tensor:
         """Return each unit's rows one behind the other: (B, T, …) to (U, most · T, …), zero-padded.

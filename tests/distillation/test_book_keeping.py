@@ -37,6 +37,7 @@ def _terms(clip_norm: float = 1.0, **changes: object) -> StepTerms:
         "clip_norm": Decimal(repr(clip_norm)),
         "sample_rate": Fraction(1),
         "public_size": 16,
+        "max_records_per_unit": 3,
     }
     return StepTerms(**(terms | changes))  # type: ignore[arg-type]  # built from a table
 
@@ -57,7 +58,7 @@ def _backward(
     net: nn.Module, corpus: Corpus, objective: Objective, clipping: Clipping, units: Tensor
 ) -> tuple[list[nn.Parameter], UnitRows]:
     wrapped = wrap(net, clipping)
-    owners = UnitRows.of(units)
+    owners = UnitRows.of(units, most=max(1, int(units.bincount().max()) if len(units) else 1))
     with warnings.catch_warnings():  # Opacus's hooks below which nothing is trained
         warnings.filterwarnings("ignore", message="Full backward hook is firing")
         losses = corpus.losses(wrapped, torch.arange(len(units)), objective)
@@ -372,6 +373,8 @@ def test_persons_train_and_are_counted_as_units() -> None:
         train(_PERSONS * 2)
     with pytest.raises(TrainingError, match="the unit of 6 records"):
         train(_PERSONS[:5])
+    with pytest.raises(TrainingError, match="more records than the 3 that the plan allows"):
+        train(torch.tensor([0, 0, 0, 0, 1, 2]))
 
 
 @pytest.mark.filterwarnings("ignore:Full backward hook is firing")

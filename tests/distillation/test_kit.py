@@ -257,11 +257,36 @@ def test_a_classifiers_part_refuses_top_k_labels() -> None:
             "the last layer and the final norm",
         ),
         (_recipe(Task.CLASSIFICATION, Train.HEAD), "the classification head"),
+        (
+            _recipe(Task.CLASSIFICATION, Train.LAST),
+            "the last layer and the classification head",
+        ),
+        (
+            _recipe(Task.CLASSIFICATION, Train.NORMS, trained_layers=1),
+            "the norms of the last layer and the classification head",
+        ),
+        (
+            _recipe(Task.CLASSIFICATION, Train.LORA, rank=3, trained_layers=2),
+            "adapters of rank 3 on the last 2 layers and the classification head",
+        ),
     ],
 )
 def test_what_is_trained_is_said_in_words(recipe: Recipe, words: str) -> None:
     """The report names the tensors that private records may change."""
     assert kit_of(recipe.task).describe_part(recipe) == words
+
+
+@pytest.mark.parametrize(("train", "rank"), [(Train.NORMS, 0), (Train.LORA, 3)])
+def test_a_classifiers_part_is_what_its_recipe_says(train: Train, rank: int) -> None:
+    """Its layers, its rank and its length."""
+    recipe = _recipe(Task.CLASSIFICATION, train, rank=rank, trained_layers=2)
+    part = ClassificationKit().part(tiny.student_model(), recipe)
+    shapes = [shape for name, shape in part.layout.tensors if "lora_A" in name]
+    numbers = {name.split(".layer.")[1][0] for name, _ in part.layout.tensors if "layer." in name}
+
+    assert numbers == {"0", "1"}
+    assert {shape[0] for shape in shapes} == ({rank} if rank else set())
+    assert part.length == recipe.max_tokens
 
 
 def test_the_divergence_from_the_teacher_is_torchs() -> None:

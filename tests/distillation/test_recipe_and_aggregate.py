@@ -48,6 +48,7 @@ def test_a_recipe_survives_the_round_trip(
         max_tokens=64,
         objective=Objective(soft=soft, temperature=temperature, more=more),
         optimizer=LocalOptimizer(learning_rate=rate),
+        rank=3 if train is Train.LORA else 0,
     )
     again = Recipe.from_bytes(recipe.to_bytes())
 

@@ -63,7 +63,8 @@ def test_the_plans_noise_moves_a_logit_by_the_same_whatever_the_study_says(
     moved = float(rate) * weight_noise(_shares(plan), steps=steps) * length**0.5
 
     assert follows_noise(study)
-    assert moved == pytest.approx(LOGIT_NOISE, rel=0.006)
+    assert moved == pytest.approx(LOGIT_NOISE, rel=0.01)
+    assert moved <= LOGIT_NOISE
     assert len(rate.as_tuple().digits) <= 3
     assert recipe_of(study).optimizer.learning_rate == float(rate)
 
@@ -77,7 +78,8 @@ def test_with_little_noise_a_steps_length_is_the_limit(tmp_path: Path, clip_norm
     length = (float(study.student.feature_scale) ** 2 + 1) ** 0.5
     step = float(learning_rate(study)) * float(clip_norm) * length
 
-    assert step == pytest.approx(LONGEST_STEP, rel=0.006)
+    assert step == pytest.approx(LONGEST_STEP, rel=0.01)
+    assert step <= LONGEST_STEP
 
 
 def test_a_runs_noise_moves_a_logit_by_as_much_as_it_says() -> None:

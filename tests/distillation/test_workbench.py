@@ -187,6 +187,7 @@ def _terms(public_size: int) -> StepTerms:
         clip_norm=Decimal(1),
         sample_rate=Fraction(1, 2),
         public_size=public_size,
+        max_records_per_unit=4,
     )
 
 

@@ -12,14 +12,18 @@ import torch
 from client.training import step_terms
 from distillation.aggregate import ServerOptimizer
 from distillation.planning import recipe_of
+from distillation.recipe import at_rate
+from distillation.step_size import feature_length, fitting_rate
 from distillation.workbench import Workbench
 from privacy.report.parts import ArmName
 from simulations.baselines import Arm, final_quality, labelled_only, noise, resized, trajectory
-from simulations.comparisons import compare
+from simulations.comparisons import arms_of, compare
 from simulations.study_data import StudyData
 from simulations.vendor import _logistic_regression, _roman
 from tests.client import region_builder
 from tests.client.region_builder import World
+
+_PRIVATE = (ArmName.DISTILLED, ArmName.WITHOUT_TEACHER)
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +102,61 @@ def test_without_noise_and_clipping_both_ways_of_training_agree(
 
     assert ends[0].nll == pytest.approx(ends[1].nll, abs=1e-4)
     assert ends[0].brier == pytest.approx(ends[1].brier, abs=1e-4)
+
+
+def test_noise_moves_a_run_as_far_as_its_rate_promises(
+    world: World, benches: dict[str, Workbench]
+) -> None:
+    """Where noise is all there is, the real trainer moves each weight by as much as was said."""
+    terms = {
+        name: replace(step_terms(world.plan, name), noise_multiplier=Decimal(10**4))
+        for name in benches
+    }
+    arm = replace(_arm(world, benches), terms=terms, rounds=3, local_steps=2)
+    arm = replace(arm, recipe=at_rate(arm.recipe, 1e-3))
+    ends = [list(trajectory(arm, world.prepared.part, world.prepared.start))[-1] for _ in range(20)]
+    moved = np.concatenate([end - world.prepared.start for end in ends])
+
+    assert moved.std() == pytest.approx(1e-3 * noise(arm), rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("tables", "rates"),
+    [
+        ({}, {ArmName.NO_PRIVACY: 1.0}),
+        (
+            {"learning_rate": Decimal("0.5")},
+            dict.fromkeys(_PRIVATE, 0.5) | {ArmName.NO_PRIVACY: 0.25},
+        ),
+        ({"label_learning_rate": Decimal("0.2")}, {ArmName.WITHOUT_TEACHER: 0.2}),
+    ],
+)
+def test_every_arm_has_the_rate_that_its_noise_allows_or_the_study_gives(
+    world: World,
+    benches: dict[str, Workbench],
+    tables: dict[str, Decimal],
+    rates: dict[ArmName, float],
+) -> None:
+    """A given rate is everybody's; without one each private arm has that of its own noise."""
+    said, labels = tables.get("learning_rate"), tables.get("label_learning_rate")
+    study = replace(
+        world.study,
+        optimizer=replace(world.study.optimizer, learning_rate=said),
+        baselines=replace(world.study.baselines, label_learning_rate=labels),
+    )
+    arms = arms_of(study, StudyData.read(study), world.prepared, benches)
+    found = {name: one.arm.recipe.optimizer.learning_rate for name, one in arms.items()}
+
+    assert {name: found[name] for name in rates} == rates
+    for name in _PRIVATE:
+        if said is None and name not in rates:
+            arm, length = arms[name].arm, feature_length(study)
+            clip_norm = float(study.privacy.clip_norm)
+            fits = fitting_rate(noise(arm), clip_norm=clip_norm, feature_length=length)
+            assert found[name] == float(fits)
+    assert found[ArmName.HARD_LABELS] == found[ArmName.ALL_TRUE_LABELS] == found[ArmName.DISTILLED]
+    if not tables:
+        assert found[ArmName.WITHOUT_TEACHER] < found[ArmName.DISTILLED]
 
 
 def test_the_labelled_records_are_those_with_a_label(benches: dict[str, Workbench]) -> None:

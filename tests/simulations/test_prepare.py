@@ -154,6 +154,17 @@ def test_an_interrupted_start_is_made_again(
     assert parties.server.public_bytes() == parties.registry.server_key
 
 
+def test_a_plan_of_other_training_constants_is_not_taken_up(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The regions would train by the plan's, and the comparisons by the study's."""
+    copy = region_builder.fresh(world, tmp_path / "run")
+    data, bench = StudyData.read(copy.study), Bench.load(copy.study)
+    monkeypatch.setattr("distillation.step_size.LOGIT_NOISE", 0.3)
+    with pytest.raises(StudyDataError, match="training constants"):
+        prepare(copy.study, data, bench, copy.run, Journal(tmp_path / "events.jsonl"), Quiet())
+
+
 def test_approvals_that_died_are_finished_without_a_second_charge(
     world: World, tmp_path: Path
 ) -> None:
