@@ -112,7 +112,8 @@ class Start:
             student, _ = warmed_up(study, bench, data.public.texts, lambda share: None)
             bench.kit.save_student(student, bench.tokenizer, folder)
         part = bench.kit.part(bench.kit.load_student(folder), bench.recipe)
-        below = folder / f"{study.student.train}.pt"
+        head = study.student.train is Train.HEAD  # everything else reads the same hidden states
+        below = folder / f"{'features' if head else 'states'}.pt"
         if not below.exists():
             made = [part.inputs(bench.tokens(records)) for records in (data.private, data.test)]
             torch.save([(inputs.values, inputs.mask) for inputs in made], below)

@@ -182,7 +182,7 @@ def run_split(
 ) -> dict[str, dict[str, tuple[float, float]]]:
     """Run the levers on one split; return accuracy and macro-F1 by lever and ε.
 
-    Under ``start`` is what the student had before any private step.
+    What was kept of further ones is returned too. Under ``start`` is what the student had before any private step.
     """
     study, results = keep / "study.toml", keep / "results.json"
     if not study.exists():
@@ -202,7 +202,7 @@ def run_split(
             results.write_text(json.dumps(found))
         shown = "  ".join(f"{at}: {a:.3f}/{f:.3f}" for at, (a, f) in found[lever.name].items())
         say(f"  seed {seed}  {lever.name}  {shown}")
-    return {lever.name: found[lever.name] for lever in levers}
+    return {lever.name: found[lever.name] for lever in LEVERS if lever.name in found}
 
 
 def summarise(pairs: Pairs, default: Pairs) -> dict[str, object]:

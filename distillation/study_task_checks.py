@@ -124,8 +124,8 @@ def check_terms(study: "Study") -> None:
         if each.term in _ON_STATES and study.student.train is Train.HEAD:
             raise StudyError(
                 f"{where}: '{each.term}' compares hidden states, and student.train = \"head\" "
-                'changes none: set student.train = "last", or warm_up.feature_weight to match '
-                "them on public text"
+                "changes none: set student.train to norms, lora or last, or "
+                "warm_up.feature_weight to match them on public text"
             )
         if each.term in _ON_STATES and not _on_outcomes(study.objective):
             raise StudyError(

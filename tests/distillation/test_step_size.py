@@ -6,18 +6,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from distillation.errors import StudyError
+from distillation.model_files import locate
 from distillation.planning import make_plan, recipe_of
 from distillation.step_size import (
     LOGIT_NOISE,
     LONGEST_STEP,
     Share,
+    feature_length,
     follows_noise,
     learning_rate,
     weight_noise,
 )
+from distillation.students import save_classifier
+from distillation.study import Study
+from distillation.teacher import load_tokenizer
 from privacy.plan import TRAIN, Plan
+from tests.distillation import tiny
 from tests.distillation.studies import SHORT, load
 from tests.distillation.test_planning import artifacts
+from tests.simulations import tiny_study
 
 _NOISY = {"epsilon = 2.0": "epsilon = 0.2"}
 _EDITS = {
@@ -126,3 +134,22 @@ def test_more_than_a_head_keeps_its_rate(tmp_path: Path, train: str) -> None:
 
     assert not follows_noise(study)
     assert learning_rate(study) == 1
+
+
+def test_a_student_that_goes_on_has_the_features_that_it_has(tmp_path: Path) -> None:
+    """The released student's own length, which the new study cannot name."""
+    made = tiny_study.make(tmp_path)
+    first = Study.load(made.file)
+    tokenizer = load_tokenizer(locate(str(made.folder / "teacher")))
+    save_classifier(tiny.student_model(), tokenizer, made.folder / "first" / "student")
+    (made.folder / "first" / "plan.json").write_bytes(make_plan(first, artifacts()).to_bytes())
+    made.edit("layers = [0, 2]", 'from = "first"')
+    further = Study.load(made.file)
+    usual = float(first.student.feature_scale), float(tiny.student_model().config.feature_scale)
+
+    assert (feature_length(first), feature_length(further)) == usual
+    assert usual[0] != usual[1]
+    assert learning_rate(first) != learning_rate(further)
+    made.edit('from = "first"', 'from = "first"\nfeature_scale = 2')
+    with pytest.raises(StudyError, match="keeps its own"):
+        Study.load(made.file)
