@@ -145,9 +145,9 @@ LEVERS = (
             is_dear=True,
         )
         for name, train, terms, factors in (
-            ("norms of the last layer too", Train.NORMS, {}, ("1", "0.25")),
-            ("adapters of rank 1 too", Train.LORA, {"rank": 1}, ("1", "0.25")),
-            ("the whole last layer", Train.LAST, {}, ("0.25", "0.0625")),
+            ("norms of the last layer too", Train.NORMS, {}, ("0.25", "1", "4")),
+            ("adapters of rank 1 too", Train.LORA, {"rank": 1}, ("0.25", "1", "2", "4")),
+            ("the whole last layer", Train.LAST, {}, ("0.0625", "0.25", "0.5", "1")),
         )
         for factor in factors
     ),
@@ -182,7 +182,8 @@ def run_split(
 ) -> dict[str, dict[str, tuple[float, float]]]:
     """Run the levers on one split; return accuracy and macro-F1 by lever and ε.
 
-    What was kept of further ones is returned too. Under ``start`` is what the student had before any private step.
+    What was kept of further ones is returned too. Under ``start`` is what the student had before
+    any private step.
     """
     study, results = keep / "study.toml", keep / "results.json"
     if not study.exists():
