@@ -75,10 +75,7 @@ def labelling(tmp_path: Path) -> Iterator[Labelling]:
 def _bench(labelling: Labelling, recipe: Recipe, count: int = 9) -> tuple[Workbench, _Counting]:
     """Return the records as a region has them, asked twice, and the teacher."""
     teacher, tokens = _Counting(tiny.teacher_model(seed=5)), tiny.tokens(count)
-    kit, part = (
-        ClassificationKit(),
-        tiny.part(Train.LAST),
-    )
+    kit, part = ClassificationKit(), tiny.part(Train.LAST)
     inputs = part.inputs(tokens)
     for _ in range(2):
         found = kit.targets(
@@ -121,10 +118,7 @@ def test_per_record_gradients_equal_brute_force(
 ) -> None:
     """With either term: what one record at a time gives, and not what soft labels give alone."""
     recipe = _recipe(name)
-    (bench, _), part = (
-        _bench(labelling, recipe),
-        tiny.part(Train.LAST),
-    )
+    (bench, _), part = _bench(labelling, recipe), tiny.part(Train.LAST)
     expected, soft = (_one_at_a_time(bench, part, each) for each in (recipe, _soft_alone(recipe)))
     wrapped = wrap(part.module, clipping)
     bench.losses(part, wrapped, torch.arange(9), recipe).sum().backward()
@@ -152,10 +146,7 @@ def _one_at_a_time(bench: Workbench, part: TrainedPart, recipe: Recipe) -> list[
 def test_private_steps_bring_the_states_nearer(labelling: Labelling, name: str) -> None:
     """Clipped sums of everybody, with next to no noise: the term that is trained on falls."""
     recipe = _recipe(name)
-    (bench, _), part = (
-        _bench(labelling, recipe),
-        tiny.part(Train.LAST),
-    )
+    (bench, _), part = _bench(labelling, recipe), tiny.part(Train.LAST)
     alone = replace(recipe, objective=Objective(more=recipe.objective.more))
     rows, start = torch.arange(9), part.vector()
     before = bench.losses(part, part.module, rows, alone).mean().item()
@@ -169,10 +160,7 @@ def test_private_steps_bring_the_states_nearer(labelling: Labelling, name: str) 
 def test_a_head_alone_has_no_states_to_match(labelling: Labelling) -> None:
     """It changes none: the loss refuses, as the study does."""
     recipe = _recipe("cosine")
-    (bench, _), part = (
-        _bench(labelling, recipe),
-        tiny.part(Train.HEAD),
-    )
+    (bench, _), part = _bench(labelling, recipe), tiny.part(Train.HEAD)
     heads = Workbench(part.inputs(tiny.tokens(9)), bench.targets)
     with pytest.raises(TrainingError, match="in pairs of one shape"):
         heads.losses(part, part.module, torch.arange(9), recipe)
@@ -190,10 +178,7 @@ def test_records_with_and_without_states_do_not_join() -> None:
 @pytest.mark.slow
 def test_the_self_test_passes_with_matched_states() -> None:
     """A region's check of its trainer makes up states too."""
-    part, teacher = (
-        tiny.part(Train.LAST),
-        tiny.teacher_model(seed=5),
-    )
+    part, teacher = tiny.part(Train.LAST), tiny.teacher_model(seed=5)
     found = check_trainer(part, _recipe("cosine"), _terms(), teacher=ClassifierTeacher(teacher))
 
     assert found.passed, found

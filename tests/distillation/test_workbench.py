@@ -116,10 +116,7 @@ def test_a_label_is_its_number_and_none_is_unlabelled() -> None:
 def _bench(count: int, train: Train) -> Workbench:
     log_probs = torch.randn(count, 3, generator=torch.Generator().manual_seed(2)).log_softmax(-1)
     targets = Targets.of_classes(log_probs, torch.arange(count) % 3)
-    return Workbench(
-        tiny.part(train).inputs(tiny.tokens(count)),
-        targets,
-    )
+    return Workbench(tiny.part(train).inputs(tiny.tokens(count)), targets)
 
 
 @pytest.mark.parametrize("train", TRAINED[Task.CLASSIFICATION])
@@ -166,10 +163,7 @@ def test_a_delta_starts_from_the_given_weights(train: Train) -> None:
 
 def test_more_records_than_the_public_size_do_not_train() -> None:
     """The divisor is a public constant: a region that outgrew it is refused before any step."""
-    part, bench = (
-        tiny.part(Train.HEAD),
-        _bench(9, Train.HEAD),
-    )
+    part, bench = tiny.part(Train.HEAD), _bench(9, Train.HEAD)
     with pytest.raises(TrainingError, match="public size 8"):
         bench.private_update(
             part,
