@@ -5,8 +5,9 @@ with one thing changed at a time. A run is the product's plan, warm-up and train
 and masks; a cell is the mean of two draws of the noise. Differences are paired: the same split,
 teacher and test titles, fresh noise. Where a lever says nothing of the rate, it follows the noise.
 `--full` trains more than the head too. `--keep FOLDER` keeps answers, warm starts and figures, so
-that a run that was stopped goes on; `--splits 101 102` takes these splits alone, so that several
-can run side by side and a last run put together what they kept.
+that a run that was stopped goes on; `--splits 101 102` takes these splits alone and `--only TEXT`
+the levers with this in their names, so that several can run side by side and a last run put
+together what they kept.
 """
 
 import argparse
@@ -159,6 +160,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--splits", type=int, nargs="+", default=_SEEDS)
+    parser.add_argument("--only", default="")
     kept, rest = parser.parse_known_args()
     asked = options(__doc__ or "", rest)
     titles = read_titles()[:: FEW if asked.quick else 1]
@@ -167,7 +169,8 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         for seed in seeds:
             levers = LEVERS[:2] if asked.quick else LEVERS
-            wanted = [lever for lever in levers if asked.full or not lever.is_dear]
+            offered = [lever for lever in levers if asked.full or not lever.is_dear]
+            wanted = [lever for lever in offered if kept.only in lever.name]
             keep = (kept.keep or Path(folder)) / str(seed)
             for name, values in run_split(keep, titles, seed, wanted).items():
                 for at, value in values.items():
