@@ -195,3 +195,35 @@ def test_a_run_that_released_nothing_is_no_start(
         (former / "plan.json").write_bytes(prepared.plan.to_bytes() if whole else content)
     with pytest.raises(StudyError, match=words):
         simulate(_going_on(study, former).file, study.folder / "run", Options())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("train", "words"),
+    [
+        ("norms", "the norms of the last layer and the classification head"),
+        ("lora", "adapters of rank 2 on the last 2 layers and the classification head"),
+    ],
+)
+def test_more_than_a_head_learns_through_the_whole_federation(
+    study: TinyStudy, train: str, words: str
+) -> None:
+    """The released student is a plain one: head and encoder moved, no adapter is left in it."""
+    more = "\nrank = 2\ntrained_layers = 2" if train == "lora" else ""
+    study.edit("layers = [0, 2]", f'layers = [0, 2]\ntrain = "{train}"{more}')
+    out = study.folder / "run"
+    result = _run(study, out)
+    start, end = (
+        load_file(folder / "model.safetensors")
+        for folder in (out / "artifacts" / "student", out / "student")
+    )
+    moved = {name for name in start if not torch.equal(start[name], end[name])}
+    expected = {"weight", "bias"} if train == "norms" else {"weight"}
+
+    assert result.report.student.trained_part.startswith(words)
+    assert start.keys() == end.keys()
+    assert {"head.weight", "head.bias"} <= moved
+    encoder = {name for name in moved if name.startswith("encoder.encoder.layer.")}
+    assert encoder == moved - {"head.weight", "head.bias"}
+    assert {name.rpartition(".")[2] for name in encoder} == expected
+    assert all(("LayerNorm" in name) == (train == "norms") for name in encoder)
