@@ -239,7 +239,7 @@ _BAD = {
     ),
     "term on hidden states": (
         "soft = 1.0", 'more = [{term = "feature-cosine", weight = 1}]',
-        ['student.train = "last"', "warm_up.feature_weight"],
+        ["student.train to norms, lora or last", "warm_up.feature_weight"],
     ),
     "weight of one teacher": (
         'population = "customers of the vendor"',
@@ -277,7 +277,7 @@ _BAD = {
     ),
     "states alone": (
         "soft = 1.0", 'soft = 0\nmore = [{term = "feature-cosine", weight = 1}]',
-        ['student.train = "last"'],
+        ["student.train to norms, lora or last"],
     ),
     "term without a weight": (
         "soft = 1.0", 'more = [{term = "brier", weight = 0}]', ["weight", "> 0"],

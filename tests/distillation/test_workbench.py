@@ -192,6 +192,7 @@ def _recipe(train: Train) -> Recipe:
         max_tokens=32,
         objective=Objective(soft=1.0, label=0.5, temperature=2.0),
         optimizer=LocalOptimizer(learning_rate=0.5),
+        rank=1 if train is Train.LORA else 0,
     )
 
 
