@@ -373,8 +373,6 @@ def test_persons_train_and_are_counted_as_units() -> None:
         train(_PERSONS * 2)
     with pytest.raises(TrainingError, match="the unit of 6 records"):
         train(_PERSONS[:5])
-    with pytest.raises(TrainingError, match="more records than the 3 that the plan allows"):
-        train(torch.tensor([0, 0, 0, 0, 1, 2]))
 
 
 @pytest.mark.filterwarnings("ignore:Full backward hook is firing")
@@ -397,6 +395,41 @@ def test_empty_batches_between_persons_are_noised_steps(clipping: Clipping) -> N
     expected = 40**0.5 * 0.1 / (Fraction(1, 5) * 16)  # the noise of 40 steps over q times N
 
     assert float(flat.std()) == pytest.approx(float(expected), rel=0.3)
+
+
+def _pieces(units: Tensor, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return how many units each micro-batch of one step has, by the plan's cap of three."""
+    corpus, seen = Corpus(_LENGTHS), []
+
+    def loss(module: nn.Module, rows: Tensor) -> Tensor:
+        seen.append(len(units[rows].unique()))
+        return corpus.losses(module, rows, _OBJECTIVES["soft"])
+
+    monkeypatch.setattr("distillation.dp.trainer._MICRO_BATCH", 6)
+    monkeypatch.setattr("distillation.dp.trainer._BOOKED", 6)
+    train_privately(
+        student(Family.MLP),
+        loss,
+        records=6,
+        steps=1,
+        terms=_terms(0.5),
+        optimizer=LocalOptimizer(learning_rate=1.0),
+        stream=SecureStream(),
+        units=units,
+    )
+    return seen
+
+
+def test_the_largest_person_sets_no_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two units a piece, whether somebody has one record or three: the cap is the plan's."""
+    for units in (torch.arange(6), _PERSONS, torch.tensor([0, 0, 1, 2, 3, 4])):
+        assert set(_pieces(units, monkeypatch)[:-1]) == {2}
+
+
+def test_a_unit_above_the_cap_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records that the plan does not allow would be a shape of their own."""
+    with pytest.raises(TrainingError, match="more records than the 3 that the plan allows"):
+        _pieces(torch.tensor([0, 0, 0, 0, 1, 2]), monkeypatch)
 
 
 def test_micro_batches_never_split_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
