@@ -56,6 +56,7 @@ def parts(train: Train) -> tuple[TrainedPart, Recipe, StepTerms, ClassifierTeach
         max_tokens=32,
         objective=Objective(soft=1.0, label=0.5, temperature=2.0),
         optimizer=LocalOptimizer(learning_rate=0.5, momentum=0.9),
+        rank=1 if train is Train.LORA else 0,
     )
     teacher = ClassifierTeacher(tiny.teacher_model())
     return tiny.part(train), recipe, TERMS, teacher
